@@ -1,0 +1,202 @@
+"""One request, one response, over plain ASGI. Every edge is made of these; no framework stands on the hot path."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl, unquote
+
+import msgspec
+
+from darsena.core.errors import RequestInvalid, RequestTooLarge
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+T = TypeVar("T")
+
+BODY_LIMIT_BYTES = 4 * 1024 * 1024
+READ_TIMEOUT_S = 60.0
+"""A client that sends nothing for so long is cut off."""
+
+
+class Disconnected(Exception):
+    """The client went away, or its chunked framing broke off: nobody is there to be answered."""
+
+
+class Request:
+    """What the edge knows of a request. `host` is the configured name that matched, never the raw header."""
+
+    __slots__ = ("_body_started", "_receive", "_send", "correlation_id", "headers", "host", "method", "params", "raw_path", "scope")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope = scope
+        self._receive = receive
+        self._send = send
+        self.method: str = scope["method"]
+        self.raw_path: str = scope["raw_path"].decode("latin-1").partition("?")[0]
+        """As sent: `%2F` and `%3A` are not decoded."""
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        """Lower-case names; of a repeated header the last."""
+        self.host: str = ""
+        self.params: dict[str, str] = {}
+        """What the route's pattern captured, decoded."""
+        self.correlation_id: str = ""
+        self._body_started = False
+
+    def header(self, name: str, default: str = "") -> str:
+        return self.headers.get(name.lower().encode("latin-1"), default.encode("latin-1")).decode("latin-1")
+
+    @property
+    def query(self) -> dict[str, str]:
+        """Of a repeated parameter the last; blank values are kept."""
+        return dict(self.query_list)
+
+    @property
+    def query_list(self) -> list[tuple[str, str]]:
+        return parse_qsl(self.scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=200)
+
+    @property
+    def content_length(self) -> int | None:
+        """None when the body is chunked or absent. Raises RequestInvalid when it is no number."""
+        text = self.header("content-length")
+        if not text:
+            return None
+        if not text.isascii() or not text.isdigit():
+            raise RequestInvalid(f"Content-Length {text!r} is not a number of bytes")
+        return int(text)
+
+    async def stream(self, *, timeout_s: float = READ_TIMEOUT_S) -> AsyncIterator[bytes]:
+        """The body as it comes. Raises Disconnected when it breaks off before its end."""
+        self._body_started = True
+        while True:
+            try:
+                message = await asyncio.wait_for(self._receive(), timeout_s)
+            except TimeoutError:
+                raise Disconnected(f"no byte of the body came for {timeout_s:.0f} s") from None
+            if message["type"] == "http.disconnect":
+                raise Disconnected("the client closed the connection in the middle of the body")
+            chunk = message.get("body", b"")
+            if chunk:
+                yield chunk
+            if not message.get("more_body", False):
+                return
+
+    async def body(self, limit_bytes: int = BODY_LIMIT_BYTES) -> bytes:
+        """The whole body, at most `limit_bytes`. Raises RequestTooLarge beyond."""
+        announced = self.content_length
+        if announced is not None and announced > limit_bytes:
+            raise RequestTooLarge("the request body", limit_bytes)
+        parts: list[bytes] = []
+        size = 0
+        async for chunk in self.stream():
+            size += len(chunk)
+            if size > limit_bytes:
+                raise RequestTooLarge("the request body", limit_bytes)
+            parts.append(chunk)
+        return b"".join(parts)
+
+    async def json(self, type_: type[T], *, limit_bytes: int = BODY_LIMIT_BYTES) -> T:
+        """The body decoded as JSON into `type_` (a msgspec Struct or builtin). Raises RequestInvalid."""
+        body = await self.body(limit_bytes)
+        try:
+            return msgspec.json.decode(body or b"{}", type=type_)
+        except msgspec.ValidationError as error:
+            raise RequestInvalid(f"the request body is not what is expected here: {error}") from error
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            raise RequestInvalid(f"the request body is not valid JSON: {error}") from error
+
+    async def form(self, *, limit_bytes: int = 128 * 1024) -> list[tuple[str, str]]:
+        """An `application/x-www-form-urlencoded` body as pairs."""
+        body = await self.body(limit_bytes)
+        try:
+            return parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=200, errors="strict")
+        except (UnicodeDecodeError, ValueError) as error:
+            raise RequestInvalid(f"the form is not valid: {error}") from error
+
+    async def wait_disconnect(self) -> None:
+        """Return when the client has gone. Only once the body has been read: run it beside a streamed answer."""
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                return
+
+
+Chunk = bytes | bytearray | memoryview
+Headers = Iterable[tuple[bytes, bytes]]
+
+
+class Response:
+    """`body` is bytes, or an async iterator of chunks with `length` known (or None: sent chunked)."""
+
+    __slots__ = ("body", "headers", "length", "status")
+
+    def __init__(
+        self,
+        status: int = 200,
+        body: Chunk | AsyncIterator[Chunk] = b"",
+        headers: Headers = (),
+        *,
+        content_type: str | None = None,
+        length: int | None = None,
+    ) -> None:
+        self.status = status
+        self.body = body
+        self.headers: list[tuple[bytes, bytes]] = list(headers)
+        if content_type is not None:
+            self.headers.append((b"content-type", content_type.encode("latin-1")))
+        self.length = len(body) if isinstance(body, bytes | bytearray | memoryview) else length
+
+    def header(self, name: str, value: str) -> Response:
+        self.headers.append((name.lower().encode("latin-1"), value.encode("latin-1", "replace")))
+        return self
+
+
+def json_response(value: Any, status: int = 200, headers: Headers = ()) -> Response:
+    return Response(status, msgspec.json.encode(value), headers, content_type="application/json; charset=utf-8")
+
+
+async def send_response(request: Request, response: Response, send: Send) -> None:
+    """Put the response on the wire. HEAD gets the headers of GET; a stream stops when its client has gone."""
+    headers = response.headers
+    no_body = response.status in (204, 304) or response.status < 200
+    if response.length is not None and not no_body:
+        headers = [*headers, (b"content-length", str(response.length).encode())]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    body = response.body
+    if isinstance(body, bytes | bytearray | memoryview):
+        await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" or no_body else body})
+        return
+    if request.method == "HEAD":
+        await _close(body)
+        await send({"type": "http.response.body", "body": b""})
+        return
+    gone = asyncio.ensure_future(request.wait_disconnect())
+    try:
+        async for chunk in body:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await asyncio.sleep(0)  # a fast reader would never give the loop back
+            if gone.done():
+                return
+        await send({"type": "http.response.body", "body": b""})
+    finally:
+        gone.cancel()
+        await _close(body)
+
+
+async def _close(body: AsyncIterator[Chunk]) -> None:
+    close = getattr(body, "aclose", None)
+    if close is not None:
+        await close()
+
+
+def decode_segment(raw: str) -> str:
+    """One raw path segment decoded. Raises RequestInvalid for bytes that are not UTF-8 or a NUL."""
+    try:
+        text = unquote(raw, errors="strict")
+    except UnicodeDecodeError as error:
+        raise RequestInvalid(f"the path segment {raw!r} is not UTF-8") from error
+    if "\0" in text:
+        raise RequestInvalid("the path holds a NUL byte")
+    return text

@@ -1,0 +1,104 @@
+"""Everything that differs between SQLite and PostgreSQL, in one place."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import QueuePool
+
+_SQLITE_PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",  # R1: an answered write survives a power cut
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA busy_timeout=10000",
+    "PRAGMA mmap_size=268435456",
+    "PRAGMA secure_delete=ON",
+)
+
+
+def make_engine(url: str, *, pool_size: int) -> Engine:
+    """`sqlite:////path/darsena.db` or `postgresql+psycopg://…`. Transactions are begun by `write` and `read_only`."""
+    if url.startswith("sqlite"):
+        engine = create_engine(
+            url, poolclass=QueuePool, pool_size=pool_size, max_overflow=2, connect_args={"check_same_thread": False}
+        )
+
+        @event.listens_for(engine, "connect")
+        def _configure(connection: Any, _record: Any) -> None:  # pyright: ignore[reportUnusedFunction]
+            connection.isolation_level = None  # we write BEGIN ourselves
+            for pragma in _SQLITE_PRAGMAS:
+                connection.execute(pragma)
+
+        @event.listens_for(engine, "begin")
+        def _begin(connection: Connection) -> None:  # pyright: ignore[reportUnusedFunction]
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.info.get("writing") else "BEGIN")
+
+        return engine
+    return create_engine(
+        url, pool_size=pool_size, max_overflow=4, pool_pre_ping=True, isolation_level="READ COMMITTED",
+        connect_args={"connect_timeout": 5},
+    )
+
+
+@contextlib.contextmanager
+def write(connection: Connection) -> Iterator[None]:
+    connection.info["writing"] = True
+    try:
+        with connection.begin():
+            yield
+    finally:
+        connection.info.pop("writing", None)
+
+
+@contextlib.contextmanager
+def read_only(connection: Connection) -> Iterator[None]:
+    """One snapshot, no writes."""
+    with connection.begin():
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+        else:
+            connection.exec_driver_sql("PRAGMA query_only=ON")
+        try:
+            yield
+        finally:
+            if connection.dialect.name == "sqlite":
+                connection.exec_driver_sql("PRAGMA query_only=OFF")
+
+
+def is_retryable(error: DBAPIError) -> bool:
+    """Serialization failure or deadlock on PostgreSQL, a busy SQLite."""
+    code = getattr(error.orig, "sqlstate", None)
+    if code in ("40001", "40P01"):
+        return True
+    return isinstance(error.orig, sqlite3.OperationalError) and "locked" in str(error.orig)
+
+
+def is_disk_full(error: DBAPIError) -> bool:
+    if getattr(error.orig, "sqlstate", None) == "53100":
+        return True
+    return isinstance(error.orig, sqlite3.OperationalError) and "full" in str(error.orig)
+
+
+def insert_ignore(dialect: str, table: Table, values: dict[str, Any] | Sequence[dict[str, Any]]) -> Any:
+    """INSERT … ON CONFLICT DO NOTHING."""
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    return insert(table).values(values).on_conflict_do_nothing()
+
+
+def upsert(dialect: str, table: Table, values: dict[str, Any], *, key: Sequence[str], update: Sequence[str]) -> Any:
+    """INSERT … ON CONFLICT (key) DO UPDATE SET the `update` columns to the inserted values."""
+    insert = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table).values(values)
+    return insert.on_conflict_do_update(
+        index_elements=list(key), set_={name: insert.excluded[name] for name in update}
+    )
+
+
+def lock_for_update(dialect: str, statement: Any) -> Any:
+    """SELECT … FOR UPDATE on PostgreSQL; on SQLite the transaction already holds the only write lock."""
+    return statement.with_for_update() if dialect == "postgresql" else statement

@@ -1,0 +1,98 @@
+"""Appending to streams and reading from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from sqlalchemy import func, insert, select, update
+
+from darsena.db import Tx
+from darsena.db.dialects import insert_ignore
+from darsena.journal.events import encode
+from darsena.journal.tables import journal, journal_head
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    stream: str
+    seq: int
+    kind: str
+    body: bytes
+    """JSON; `decode` gives it as an object."""
+    actor: str
+    request_id: str
+    at_us: int
+
+    def decode(self) -> dict[str, Any]:
+        return msgspec.json.decode(self.body, type=dict[str, Any])
+
+
+def append(tx: Tx) -> None:
+    """Give the transaction's events their dense numbers: the last statements before commit, on purpose.
+
+    The UPDATE … RETURNING holds the stream's row lock until commit, so sequence order is commit order. An identity
+    column would lose events to readers. Streams are locked in sorted order, so that two writers cannot deadlock.
+    """
+    by_stream: dict[str, list[Any]] = {}
+    for stream, event in tx.events:
+        by_stream.setdefault(stream, []).append(event)
+    for stream in sorted(by_stream):
+        events = by_stream[stream]
+        last = _advance(tx, stream, len(events))
+        rows = [
+            {
+                "stream": stream,
+                "seq": last - len(events) + 1 + index,
+                "kind": event.kind,
+                "body": encode(event),
+                "actor": tx.actor,
+                "request_id": tx.request_id,
+                "at": tx.now_us,
+            }
+            for index, event in enumerate(events)
+        ]
+        tx.execute(insert(journal), rows)
+
+
+def _advance(tx: Tx, stream: str, count: int) -> int:
+    advance = (
+        update(journal_head)
+        .where(journal_head.c.stream == stream)
+        .values(seq=journal_head.c.seq + count)
+        .returning(journal_head.c.seq)
+    )
+    last = tx.execute(advance).scalar()
+    if last is None:
+        tx.execute(insert_ignore(tx.dialect, journal_head, {"stream": stream, "seq": 0, "floor": 0}))
+        last = tx.execute(advance).scalar()
+    assert isinstance(last, int)
+    return last
+
+
+def list_entries(tx: Tx, stream: str, *, after: int, limit: int = 500) -> list[Entry]:
+    """Entries with seq > after, in order."""
+    rows = tx.execute(
+        select(journal)
+        .where(journal.c.stream == stream, journal.c.seq > after)
+        .order_by(journal.c.seq)
+        .limit(limit)
+    )
+    return [
+        Entry(
+            stream=row.stream,
+            seq=row.seq,
+            kind=row.kind,
+            body=row.body,
+            actor=row.actor,
+            request_id=row.request_id,
+            at_us=row.at,
+        )
+        for row in rows
+    ]
+
+
+def get_head(tx: Tx, stream: str) -> int:
+    """The newest seq; 0 for a stream that has no entry yet."""
+    return tx.execute(select(func.coalesce(func.max(journal_head.c.seq), 0)).where(journal_head.c.stream == stream)).scalar_one()
