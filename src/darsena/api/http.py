@@ -28,7 +28,18 @@ class Disconnected(Exception):
 class Request:
     """What the edge knows of a request. `host` is the configured name that matched, never the raw header."""
 
-    __slots__ = ("_body_started", "_receive", "_send", "correlation_id", "headers", "host", "method", "params", "raw_path", "scope")
+    __slots__ = (
+        "_receive",
+        "_send",
+        "body_ended",
+        "correlation_id",
+        "headers",
+        "host",
+        "method",
+        "params",
+        "raw_path",
+        "scope",
+    )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
@@ -43,7 +54,11 @@ class Request:
         self.params: dict[str, str] = {}
         """What the route's pattern captured, decoded."""
         self.correlation_id: str = ""
-        self._body_started = False
+        self.body_ended = scope["method"] in ("GET", "HEAD", "DELETE") and not any(
+            name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+            for name, value in scope["headers"]
+        )
+        """Whether nothing of the body is still to come."""
 
     def header(self, name: str, default: str = "") -> str:
         return self.headers.get(name.lower().encode("latin-1"), default.encode("latin-1")).decode("latin-1")
@@ -69,18 +84,21 @@ class Request:
 
     async def stream(self, *, timeout_s: float = READ_TIMEOUT_S) -> AsyncIterator[bytes]:
         """The body as it comes. Raises Disconnected when it breaks off before its end."""
-        self._body_started = True
+        if self.body_ended:
+            return
         while True:
             try:
                 message = await asyncio.wait_for(self._receive(), timeout_s)
             except TimeoutError:
                 raise Disconnected(f"no byte of the body came for {timeout_s:.0f} s") from None
             if message["type"] == "http.disconnect":
+                self.body_ended = True
                 raise Disconnected("the client closed the connection in the middle of the body")
+            self.body_ended = not message.get("more_body", False)
             chunk = message.get("body", b"")
             if chunk:
                 yield chunk
-            if not message.get("more_body", False):
+            if self.body_ended:
                 return
 
     async def body(self, limit_bytes: int = BODY_LIMIT_BYTES) -> bytes:

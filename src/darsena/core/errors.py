@@ -28,11 +28,15 @@ class NameInvalid(Problem):
 
 
 class RequestInvalid(Problem):
-    """The request's form is wrong: not JSON, a missing field, a value of the wrong type."""
+    """The request's form is wrong: not JSON, a missing field, a value of the wrong type.
 
-    def __init__(self, message: str, target: str | None = None) -> None:
+    `code` is ARM's word where it has one of its own (LocationRequired, InvalidSubscriptionId, ...).
+    """
+
+    def __init__(self, message: str, target: str | None = None, *, code: str | None = None) -> None:
         super().__init__(message)
         self.target = target
+        self.code = code
 
 
 class RequestTooLarge(Problem):

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, ClassVar, Concatenate, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import Connection, CursorResult, Engine, Executable
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -28,8 +28,7 @@ _ATTEMPTS = 5
 class Event(Protocol):
     """A journaled fact: see darsena.journal.events."""
 
-    @property
-    def kind(self) -> str: ...
+    kind: ClassVar[str]
 
 
 class UnjournaledWrite(AssertionError):

@@ -1,0 +1,34 @@
+# Every target installs what it needs, says what it does, and may be run again at any time.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTEST ?= .venv/bin/pytest
+WORKERS ?= 2
+
+help: ## what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: ## the command, at .venv/bin/darsena, with the packages that builds need
+	@scripts/system-packages run
+	@scripts/python-env --no-dev
+
+install-dev: ## the same, and what tests and checks need
+	@scripts/system-packages run test
+	@scripts/python-env
+
+demo: install ## start Dársena, build an image, store, list, run and pull it
+	@.venv/bin/python demo/demo.py
+
+lint: install-dev ## style, types, import law
+	@scripts/step "style (ruff)" .venv/bin/ruff check .
+	@scripts/step "format (ruff)" .venv/bin/ruff format --check .
+	@scripts/step "types (pyright, strict)" .venv/bin/pyright
+	@scripts/step "import law (import-linter)" .venv/bin/lint-imports
+
+test: lint ## everything that CI checks
+	@scripts/step "tests: rooms, edges, databases ($(WORKERS) at a time)" $(PYTEST) -q -n $(WORKERS) --dist loadscope --ignore tests/e2e tests
+	@scripts/step "tests: real server, real clients" $(PYTEST) -q tests/e2e
+
+bench: install-dev ## pull rates beside Debian's docker-registry, as ratios
+	@.venv/bin/python bench/bench.py
+
+.PHONY: help install install-dev demo lint test bench

@@ -1,0 +1,22 @@
+"""The console script: commands over HTTP from `cli`, local ones from `local`, and the agent's process."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> int:
+    """Run one command; returns its exit code."""
+    if sys.argv[1:2] == ["agent"]:
+        from darsena.agent.main import main as agent  # only its own imports: it is started beside every server
+
+        return agent(sys.argv[2:])
+    from darsena.cli.app import app, run
+    from darsena.local import commands
+
+    commands.register(app)
+    return run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

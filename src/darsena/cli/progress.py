@@ -1,0 +1,126 @@
+"""How long work is shown: as plain lines, as JSON for programs, or alive on a terminal (see `live.py`)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any, Protocol, TextIO
+
+from darsena.cli.terminal import harmless, has_colour, human_bytes, human_seconds, lines_of, say, styled
+
+
+class Progress(StrEnum):
+    AUTO = "auto"
+    PLAIN = "plain"
+    JSON = "json"
+
+
+class Reporter(Protocol):
+    """Told, in this order, of the packing, the sending, the waiting, the log and the end of one run."""
+
+    def packed(self, entries: int, content_bytes: int, size_bytes: int) -> None: ...
+    def sending(self, position: int, size_bytes: int) -> None:
+        """Called often; `position` goes back when an attempt is repeated."""
+        ...
+
+    def sent(self, size_bytes: int, seconds: float) -> None: ...
+    def scheduled(self, run_id: str) -> None: ...
+    def waiting(self, why: str, waited_s: float) -> None:
+        """Called about once a second while the run has written nothing; `why` often stays the same."""
+        ...
+
+    def line(self, text: str) -> None: ...
+    def note(self, text: str) -> None: ...
+    def ended(self, status: str) -> None:
+        """The log is complete. Called once, with an empty status when following ended early."""
+        ...
+
+
+class PlainReporter:
+    """One line per event. The log goes to `log`, everything else to standard error."""
+
+    def __init__(self, log: Callable[[], TextIO] = lambda: sys.stderr) -> None:
+        self._log = log
+        self._last_wait = ""
+
+    def packed(self, entries: int, content_bytes: int, size_bytes: int) -> None:
+        say(f"packed {entries} entries, {human_bytes(content_bytes)}, into {human_bytes(size_bytes)}")
+
+    def sending(self, position: int, size_bytes: int) -> None:
+        pass
+
+    def sent(self, size_bytes: int, seconds: float) -> None:
+        say(f"sent {human_bytes(size_bytes)} in {human_seconds(seconds)}")
+
+    def scheduled(self, run_id: str) -> None:
+        say(f"queued as run {run_id}")
+
+    def waiting(self, why: str, waited_s: float) -> None:
+        if why != self._last_wait:
+            self._last_wait = why
+            say(why)
+
+    def line(self, text: str) -> None:
+        stream = self._log()
+        colours = has_colour(on_stderr=stream is sys.stderr)
+        for part in lines_of(text):
+            stream.write(harmless(part, colours=colours) + "\n")
+        stream.flush()
+
+    def note(self, text: str) -> None:
+        say(styled(text, "yellow"))
+
+    def ended(self, status: str) -> None:
+        pass
+
+
+class JsonReporter:
+    """One JSON object per line on standard error, each with the name of its event."""
+
+    def __init__(self) -> None:
+        self._reported = -1
+
+    def _write(self, event: str, **fields: Any) -> None:
+        say(json.dumps({"event": event, **fields}))
+
+    def packed(self, entries: int, content_bytes: int, size_bytes: int) -> None:
+        self._write("packed", entries=entries, content_bytes=content_bytes, size_bytes=size_bytes)
+
+    def sending(self, position: int, size_bytes: int) -> None:
+        percent = position * 100 // max(size_bytes, 1)
+        if percent != self._reported:
+            self._reported = percent
+            self._write("sending", position=position, size_bytes=size_bytes)
+
+    def sent(self, size_bytes: int, seconds: float) -> None:
+        self._write("sent", size_bytes=size_bytes, seconds=round(seconds, 3))
+
+    def scheduled(self, run_id: str) -> None:
+        self._write("scheduled", run_id=run_id)
+
+    def waiting(self, why: str, waited_s: float) -> None:
+        self._write("waiting", why=why, waited_s=waited_s)
+
+    def line(self, text: str) -> None:
+        self._write("log", line=text)
+
+    def note(self, text: str) -> None:
+        self._write("note", text=text)
+
+    def ended(self, status: str) -> None:
+        self._write("ended", status=status)
+
+
+def choose_reporter(
+    progress: Progress, log: Callable[[], TextIO] = lambda: sys.stderr, *, live: bool = True
+) -> Reporter:
+    """The live one only where a person looks, and only for builds: their log has steps to show."""
+    if progress is Progress.JSON:
+        return JsonReporter()
+    if progress is Progress.AUTO and live and has_colour(on_stderr=True):
+        from darsena.cli.live import LiveReporter  # rich is slow to import, and wanted only here
+
+        return LiveReporter()
+    return PlainReporter(log)

@@ -1,0 +1,143 @@
+"""Values of identity: who asks, what they hold, what was asked for, what was granted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+PrincipalKind = Literal["user", "service_principal", "managed_identity", "token", "admin", "run", "anonymous"]
+
+ANY: Final = "*"
+"""As a name: every repository. As an action: what `registry:catalog` asks for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryFacts:
+    """What identity and the data plane need to know of a registry. At most a second old."""
+
+    uid: str
+    name: str
+    login_server: str
+    """`host[:port]`, lower case: the audience of the registry's tokens."""
+    subscription_id: str
+    resource_group: str
+    resource_id: str
+    """The registry's canonical ARM id."""
+    region: str
+    admin_enabled: bool = False
+    anonymous_pull: bool = False
+    arm_audience_allowed: bool = True
+    abac: bool = False
+    version: int = 1
+    """Raised by every change of the registry."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """`id` is unique among all kinds: negative for run credentials, 0 for the anonymous caller."""
+
+    id: int
+    object_id: str
+    kind: PrincipalKind
+    name: str
+    client_id: str | None = None
+    tenant_id: str
+    version: int = 1
+    """Raised when the principal is disabled: tokens of an earlier version are refused."""
+
+    @property
+    def is_entra(self) -> bool:
+        """Whether its rights come from role assignments."""
+        return self.kind in ("user", "service_principal", "managed_identity")
+
+    @property
+    def actor(self) -> str:
+        """`<kind>:<object id>`, as the journal names who did something."""
+        return f"{self.kind}:{self.object_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeRequest:
+    """One scope that was asked for, or granted: `repository:a/b:pull,push`."""
+
+    type: str
+    name: str
+    actions: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class RoleAssignment:
+    """A role that a principal holds at an ARM scope and everything below it."""
+
+    id: str
+    principal_id: int
+    role_definition_id: str
+    """The built-in role's GUID."""
+    scope: str
+    condition: str | None = None
+
+
+class Grants:
+    """What a caller may do in one registry. Empty grants allow nothing.
+
+    Entries name one repository, `*`, or `team/*`. Types and actions: `repository` with `pull`, `push`, `delete`,
+    `metadata_read`, `metadata_write`, `deleted_read`, `deleted_restore` and `untag` (removing a tag, which delete,
+    push and metadata_write all carry; challenge it as `delete`); `registry` with `catalog:*` and `deleted_catalog:*`.
+    """
+
+    __slots__ = ("_exact", "_patterns", "entries")
+
+    def __init__(self, entries: Iterable[ScopeRequest] = ()) -> None:
+        self.entries = tuple(entries)
+        self._exact: dict[tuple[str, str], frozenset[str]] = {}
+        self._patterns: list[tuple[str, str, frozenset[str]]] = []
+        for entry in self.entries:
+            if entry.name.endswith(ANY):
+                self._patterns.append((entry.type, entry.name[:-1], entry.actions))
+            else:
+                key = (entry.type, entry.name)
+                self._exact[key] = self._exact.get(key, frozenset()) | entry.actions
+
+    def allows(self, type_: str, name: str, action: str) -> bool:
+        """Whether this one action on this one name was granted; `name` may be `*` (every repository)."""
+        exact = self._exact.get((type_, name))
+        if exact is not None and action in exact:
+            return True
+        return any(
+            type_ == type_of and name.startswith(prefix) and action in actions
+            for type_of, prefix, actions in self._patterns
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self.entries)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Grants) and set(self.entries) == set(other.entries)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Grants({list(self.entries)!r})"
+
+
+NO_GRANTS: Final = Grants()
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, and what they may do in the registry they asked."""
+
+    principal: Principal
+    grants: Grants = field(default=NO_GRANTS)
+
+
+def anonymous(tenant_id: str) -> Principal:
+    """The one principal that all callers without a credential are."""
+    return Principal(
+        id=0,
+        object_id="00000000-0000-0000-0000-000000000000",
+        kind="anonymous",
+        name="anonymous",
+        tenant_id=tenant_id,
+    )

@@ -1,0 +1,138 @@
+"""Commands that work on this machine rather than over HTTP: serve, trust, doctor, config show, owner reset."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from darsena.core.errors import StartFailure
+
+DEFAULT_DATA = "~/.local/share/darsena"
+
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", envvar="DARSENA_DATA", help=f"The data folder. [default: {DEFAULT_DATA}]", show_default=False
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    app.command("serve", rich_help_panel=None)(serve)
+    app.command("trust")(trust)
+    app.command("doctor")(doctor)
+    config = typer.Typer(help="The server's settings.", no_args_is_help=True)
+    config.command("show")(config_show)
+    app.add_typer(config, name="config")
+    owner = typer.Typer(help="The owner of the data folder.", no_args_is_help=True)
+    owner.command("reset")(owner_reset)
+    app.add_typer(owner, name="owner")
+
+
+def data_folder(data: Path | None) -> Path:
+    return Path(data or DEFAULT_DATA).expanduser().absolute()
+
+
+def serve(
+    data: Data = None,
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            "--listen", help="HOST:PORT. The port is fixed when the folder is made. [default: 127.0.0.1:8443]"
+        ),
+    ] = None,
+    domain: Annotated[
+        str | None, typer.Option("--domain", help="Your own domain: the control host, with registries below it.")
+    ] = None,
+    no_build: Annotated[bool, typer.Option("--no-build", help="Start no build agent.")] = False,
+    log_level: Annotated[str | None, typer.Option("--log-level", help="debug, info, warning or error.")] = None,
+) -> None:
+    """Run the registry: one service on one port with TLS, its data in one folder.
+
+    Example: darsena serve --data ~/registry
+    """
+    flags: dict[str, Any] = {
+        "server.listen": listen,
+        "server.domain": domain,
+        "build.enabled": False if no_build else None,
+        "log.level": log_level,
+    }
+    order = {"data": str(data_folder(data)), "flags": {key: value for key, value in flags.items() if value is not None}}
+    # A fresh process image: the supervisor keeps nothing of what reading a command line needs.
+    os.execv(sys.executable, [sys.executable, "-m", "darsena.local.serve", json.dumps(order)])  # noqa: S606
+
+
+def trust(
+    data: Data = None,
+    undo: Annotated[bool, typer.Option("--undo", help="Take back everything that trust has changed.")] = False,
+    registry: Annotated[
+        list[str] | None, typer.Option("--registry", "-r", help="Also this registry (repeatable); known ones always.")
+    ] = None,
+) -> None:
+    """Make the names resolve here, and the CA known to podman, docker, containerd and the system.
+
+    Example: darsena trust
+    """
+    from darsena.local.trust import list_registries, make_trust
+
+    folder, marker = _open(data)
+    tool = make_trust(marker.addresses, folder.ca_file, marker.stamp_uid)
+    lines = tool.undo() if undo else tool.apply([*(registry or []), *list_registries(folder)])
+    for line in lines or ["nothing to change: it is as it should be"]:
+        typer.echo(line, err=True)
+    if os.geteuid() != 0 and not undo:
+        typer.echo(
+            "not root: only your own podman, buildah and skopeo were changed. `sudo darsena trust` does the rest",
+            err=True,
+        )
+
+
+def doctor(
+    data: Data = None, output: Annotated[str, typer.Option("-o", "--output", help="table or json")] = ""
+) -> None:
+    """Look at this machine: engine, names, certificates, folder. Says what is wrong and what to do."""
+    from darsena.local.doctor import examine, render
+
+    findings = examine(data_folder(data))
+    as_json = output == "json" or (not output and not sys.stdout.isatty())
+    typer.echo(json.dumps([finding.as_dict() for finding in findings], indent=2) if as_json else render(findings))
+    raise typer.Exit(1 if any(finding.level == "fault" for finding in findings) else 0)
+
+
+def config_show(
+    data: Data = None, output: Annotated[str, typer.Option("-o", "--output", help="table or json")] = ""
+) -> None:
+    """The effective settings of a server on this folder, secrets masked."""
+    from darsena import settings
+
+    values = settings.describe(settings.from_environment(data_folder(data)))
+    if output == "json" or (not output and not sys.stdout.isatty()):
+        typer.echo(json.dumps(values, indent=2))
+        return
+    width = max(len(key) for key in values)
+    for key, value in values.items():
+        typer.echo(f"{key:<{width}}  {value if value != '' else '(default)'}")
+
+
+def owner_reset(data: Data = None) -> None:
+    """Give the owner a new secret and write owner.json again. The server must be stopped."""
+    from darsena.local.owner import reset_owner
+
+    folder, _ = _open(data)
+    reset_owner(folder)
+    typer.echo(f"the owner has a new secret: {folder.owner}", err=True)
+
+
+def _open(data: Path | None) -> Any:
+    from darsena.local.folder import Folder
+
+    folder = Folder(data_folder(data))
+    marker = folder.read_marker()
+    if marker is None:
+        raise StartFailure(f"{folder.root} is no data folder yet: start `darsena serve --data {folder.root}` once")
+    return folder, marker

@@ -1,0 +1,127 @@
+"""The data folder: its marker file, its lock, its own small files. The bytes' layout stands in storage/layout.py."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from darsena.core.errors import StartFailure
+from darsena.local.addresses import Addresses
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marker:
+    """`darsena.json`: what is fixed for the folder's life."""
+
+    format_version: int
+    stamp_uid: str
+    control_host: str
+    registry_domain: str
+    port: int
+
+    @property
+    def addresses(self) -> Addresses:
+        return Addresses(control_host=self.control_host, registry_domain=self.registry_domain, port=self.port)
+
+
+class Folder:
+    """Paths below DIR."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.marker = root / "darsena.json"
+        self.lock = root / "lock"
+        self.keys = root / "keys"
+        self.tls = root / "tls"
+        self.database = root / "db" / "darsena.db"
+        self.owner = root / "owner.json"
+        self.agent_token = self.keys / "agent.token"
+        self.ca_file = self.tls / "ca.pem"
+        self.certificate = self.tls / "server.pem"
+        self.private_key = self.tls / "server.key"
+
+    def read_marker(self) -> Marker | None:
+        """None for a folder that is not there or empty. Raises StartFailure for one that is not ours or too new."""
+        if not self.marker.exists():
+            if self.root.is_dir() and (foreign := [name for name in os.listdir(self.root) if name != "lock"]):
+                raise StartFailure(
+                    f"{self.root} is not empty and no data folder of Dársena (it holds {sorted(foreign)[0]!r}); "
+                    "name an empty or new folder with --data"
+                )
+            return None
+        try:
+            values: dict[str, Any] = json.loads(self.marker.read_text("utf-8"))
+            version = int(values["format_version"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise StartFailure(f"{self.marker} cannot be read ({error}); restore it from a backup") from error
+        if version > FORMAT_VERSION:
+            raise StartFailure(
+                f"{self.root} has format version {version} and this Dársena knows up to {FORMAT_VERSION}: "
+                "it was written by a newer Dársena; install that version or a later one"
+            )
+        if version < 1:
+            raise StartFailure(f"{self.root} has the unknown format version {version}")
+        return Marker(**{name: values[name] for name in Marker.__dataclass_fields__})
+
+    def make(self, addresses: Addresses) -> Marker:
+        """Create the folder with its subfolders, agent token and marker; the marker comes last. Idempotent."""
+        for path in (self.root, self.keys, self.tls, self.database.parent):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self.agent_token.exists():
+            write_private(self.agent_token, secrets.token_urlsafe(32))
+        marker = Marker(
+            format_version=FORMAT_VERSION,
+            stamp_uid=secrets.token_hex(16),
+            control_host=addresses.control_host,
+            registry_domain=addresses.registry_domain,
+            port=addresses.port,
+        )
+        write_private(self.marker, json.dumps(asdict(marker), indent=2) + "\n")
+        return marker
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace `path` in one step, readable by the owner only, durable."""
+    temporary = path.with_name(f"{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def take_lock(folder: Folder) -> IO[str]:
+    """Hold the folder for this process's life. Raises StartFailure naming the holder."""
+    folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = folder.lock.open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        holder = file.read().strip() or "an unknown process"
+        file.close()
+        raise StartFailure(
+            f"{folder.root} is in use by another server ({holder}); stop that one, or name another folder with --data"
+        ) from None
+    return file
+
+
+def sign_lock(file: IO[str], text: str) -> None:
+    """Write who holds the lock, for the next one that wants it."""
+    file.seek(0)
+    file.truncate()
+    file.write(text + "\n")
+    file.flush()

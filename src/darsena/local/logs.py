@@ -1,0 +1,49 @@
+"""One line per fact: JSON in production, readable on a terminal. Secrets never reach it."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+from darsena.settings import LogSettings
+
+_SECRET_KEYS = ("password", "secret", "token", "authorization", "credential", "sas", "signature")
+_SECRET_TEXT = re.compile(
+    r"(?i)(bearer\s+|basic\s+|sig=|access_token=|refresh_token=|password=|client_secret=)[^\s&\"']+|"
+    r"\beyJ[\w-]+\.[\w-]+\.[\w-]+"
+)
+
+
+def mask(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Replace values under telling keys, and tokens or signatures inside any text."""
+    for key, value in event.items():
+        if any(word in key.lower() for word in _SECRET_KEYS):
+            event[key] = "***"
+        elif isinstance(value, str):
+            event[key] = _SECRET_TEXT.sub(lambda match: (match[1] or "") + "***", value)
+    return event
+
+
+def configure(settings: LogSettings) -> None:
+    """For this process, to stderr. The standard library's records take the same way."""
+    text = settings.format == "text" or (settings.format == "auto" and sys.stderr.isatty())
+    renderer: Any = structlog.dev.ConsoleRenderer() if text else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            mask,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, settings.level.upper())),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format='{"event":"library","message":"%(message)s"}')

@@ -1,0 +1,60 @@
+"""Everything that must lie in the folder before the port is opened: marker, keys' folder, certificates.
+
+Run as a process of its own, so that the supervisor stays small.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from darsena.core.errors import StartFailure
+from darsena.local.addresses import Addresses, parse_listen
+from darsena.local.folder import Folder, Marker
+from darsena.local.tls import ensure_certificates
+
+
+def prepare(root: Path, *, listen: str, domain: str) -> Marker:
+    """Idempotent. Raises StartFailure when the folder was made for another domain or port."""
+    folder = Folder(root)
+    host, port = parse_listen(listen)
+    marker = folder.read_marker()
+    if marker is None:
+        marker = folder.make(Addresses.choose(domain, port))
+    else:
+        _check_unchanged(marker, domain, port)
+    extra = [] if host in ("0.0.0.0", "::", "127.0.0.1", "::1") else [host]  # noqa: S104 (compared, not bound)
+    ensure_certificates(folder, marker.addresses.certificate_names, ["127.0.0.1", "::1", *extra])
+    return marker
+
+
+def _check_unchanged(marker: Marker, domain: str, port: int) -> None:
+    if port != marker.port:
+        raise StartFailure(
+            f"this data folder was made for port {marker.port}, and the port is part of every image reference: "
+            f"use --listen HOST:{marker.port}, or start with a new folder and copy the images"
+        )
+    if domain and Addresses.choose(domain, port).control_host != marker.control_host:
+        raise StartFailure(
+            f"this data folder was made for the domain {marker.control_host!r}, which is part of every image "
+            "reference: leave --domain out, or start with a new folder and copy the images"
+        )
+
+
+def main() -> int:
+    """`python -m darsena.local.prepare '{"data":…,"listen":…,"domain":…}'`: exit 2 with the reason on stderr."""
+    order = json.loads(sys.argv[1])
+    try:
+        prepare(Path(order["data"]), listen=order["listen"], domain=order["domain"])
+    except StartFailure as failure:
+        print(failure.message, file=sys.stderr)  # noqa: T201
+        return 2
+    except OSError as error:
+        print(f"the data folder cannot be made: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,285 @@
+"""The parent of `darsena serve`: holds the folder's lock, keeps the API worker and the build agent alive, drains.
+
+It imports no application code but the settings: a small, dull process that outlives what it watches. The worker dies
+with it (parent-death signal in darsena.app); the agent has a session of its own and is asked to finish.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from granian import Granian
+from granian.constants import HTTPModes, Interfaces, Loops, SSLProtocols
+from granian.http import HTTP1Settings
+
+from darsena import settings
+from darsena.core.errors import StartFailure
+from darsena.local.addresses import parse_listen, reach_host
+from darsena.local.folder import Folder, Marker, sign_lock, take_lock
+from darsena.local.screen import show_ready
+from darsena.settings import Settings
+
+_READY_WITHIN_S = 120.0
+_CRASHES_IN_A_ROW = 5
+_AGENT_GRACE_S = 40.0
+
+
+class Supervisor(Granian):  # pyright: ignore[reportGeneralTypeIssues,reportUntypedBaseClass]
+    """Granian's own supervisor, with an orderly end: builds first, then requests, then exit 0."""
+
+    on_drain: Callable[[], None]
+
+    def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
+        """The first signal drains; a second one ends at once."""
+        if getattr(self, "_draining", False):
+            super().signal_handler_interrupt(*args, **kwargs)  # pyright: ignore[reportUnknownMemberType]
+            return
+        self._draining = True
+        threading.Thread(target=self._drain, daemon=True).start()
+
+    def _drain(self) -> None:
+        try:
+            self.on_drain()
+        finally:
+            super().signal_handler_interrupt()  # pyright: ignore[reportUnknownMemberType]
+
+    def _reload(self, spawn_target: Any, target_loader: Any) -> None:
+        """Stop before start: on SQLite there is never a second worker."""
+        self.reload_signal = False
+        self.main_loop_interrupt.clear()  # pyright: ignore[reportUnknownMemberType]
+        self._stop_workers()  # pyright: ignore[reportUnknownMemberType]
+        self._spawn_workers(spawn_target, target_loader)  # pyright: ignore[reportUnknownMemberType]
+
+
+def serve(data: Path, flags: dict[str, Any]) -> int:
+    """Run until a signal. `flags` are `section.key` to value. Raises StartFailure when the server cannot come up."""
+    folder = Folder(data)
+    chosen = settings.from_environment(data, flags)
+    host, port = parse_listen(chosen.server.listen)
+    lock = take_lock(folder)
+    _check_port_free(host, port)
+    _prepare(folder, chosen)
+    marker = folder.read_marker()
+    assert marker is not None
+    sign_lock(lock, f"pid {os.getpid()}, listening on {chosen.server.listen}")
+    os.environ["DARSENA_WORKER"] = json.dumps({"data": str(data), "flags": flags})
+    stamp = Stamp(folder=folder, marker=marker, settings=chosen, host=host, port=port)
+    code = _keep_serving(stamp)
+    lock.close()
+    return code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamp:
+    """What one running server is made of, as its supervisor knows it."""
+
+    folder: Folder
+    marker: Marker
+    settings: Settings
+    host: str
+    port: int
+
+    @property
+    def local_url(self) -> str:
+        host = reach_host(self.host)
+        return f"https://[{host}]:{self.port}" if ":" in host else f"https://{host}:{self.port}"
+
+
+def _keep_serving(stamp: Stamp) -> int:
+    """A worker that was ready and died is started again; one that never gets ready ends the server."""
+    failure, agent, ready, crashes = _FailurePipe(), Agent(stamp), threading.Event(), 0
+    threading.Thread(target=_announce, args=(stamp, agent, ready), daemon=True, name="announce").start()
+    while True:
+        started = time.monotonic()
+        server = _make_server(stamp)
+        server.on_drain = agent.stop
+        code = 0
+        try:
+            server.serve()  # pyright: ignore[reportUnknownMemberType]
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 1
+        reason = failure.read()
+        crashes = crashes + 1 if time.monotonic() - started < 30 else 1
+        if code == 0 or reason or not ready.is_set() or crashes >= _CRASHES_IN_A_ROW:
+            break
+        _log("api_worker_restarted", crashes=crashes)
+    agent.stop()
+    if code != 0:
+        raise StartFailure(reason or "the API worker ends again and again; its own messages above say why")
+    return 0
+
+
+def _make_server(stamp: Stamp) -> Supervisor:
+    return Supervisor(
+        "darsena.app:create",
+        address=stamp.host,
+        port=stamp.port,
+        interface=Interfaces.ASGI,
+        factory=True,
+        workers=1,
+        http=HTTPModes.http1,
+        websockets=False,
+        loop=Loops.uvloop,
+        backlog=2048,
+        http1_settings=HTTP1Settings(header_read_timeout=30_000),
+        log_enabled=False,
+        workers_kill_timeout=max(1, stamp.settings.server.drain_s),
+        ssl_cert=stamp.folder.certificate,
+        ssl_key=stamp.folder.private_key,
+        ssl_protocol_min=SSLProtocols.tls12,
+    )
+
+
+class _FailurePipe:
+    """How a worker says why it cannot start: one line through an inherited pipe."""
+
+    def __init__(self) -> None:
+        self._read, write = os.pipe()
+        os.set_inheritable(write, True)
+        os.set_blocking(self._read, False)
+        os.environ["DARSENA_FAILURE_FD"] = str(write)
+
+    def read(self) -> str:
+        try:
+            return os.read(self._read, 65536).decode("utf-8", "replace").strip()
+        except BlockingIOError:
+            return ""
+
+
+class Agent:
+    """The build agent's process: started with the server, started again when it dies, asked to finish at the end."""
+
+    def __init__(self, stamp: Stamp) -> None:
+        self._stamp = stamp
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Begin to watch over the agent, where builds are enabled."""
+        if self._stamp.settings.build.enabled:
+            threading.Thread(target=self._watch, daemon=True, name="agent").start()
+
+    def stop(self) -> None:
+        """TERM, then wait: the agent ends its runs within its own grace. Idempotent."""
+        self._stopping.set()
+        with self._lock:
+            process = self._process
+        if process is None or process.poll() is not None:
+            return
+        process.terminate()
+        try:
+            process.wait(_AGENT_GRACE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def _watch(self) -> None:
+        pause_s = 1.0
+        while not self._stopping.is_set():
+            started = time.monotonic()
+            with self._lock:
+                if self._stopping.is_set():
+                    return
+                self._process = self._spawn()
+            code = self._process.wait()
+            if self._stopping.is_set():
+                return
+            pause_s = 1.0 if time.monotonic() - started > 60 else min(pause_s * 2, 60.0)
+            _log("agent_ended", code=code, again_in_s=pause_s)
+            self._stopping.wait(pause_s)
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        stamp, addresses = self._stamp, self._stamp.marker.addresses
+        environment = {
+            key: value for key, value in os.environ.items() if key not in ("DARSENA_WORKER", "DARSENA_FAILURE_FD")
+        }
+        environment["DARSENA_AGENT_TOKEN"] = stamp.folder.agent_token.read_text("utf-8").strip()
+        arguments = [
+            *(sys.executable, "-m", "darsena", "agent"),
+            *("--server", stamp.local_url),
+            *("--server-name", f"{addresses.control_host}{addresses.port_suffix}"),
+            *("--ca-file", str(stamp.folder.ca_file)),
+            *("--registry-domain", addresses.registry_domain),
+            *("--state", str(agent_state(stamp.settings, stamp.marker))),
+        ]
+        return subprocess.Popen(arguments, env=environment, start_new_session=True, stdin=subprocess.DEVNULL)
+
+
+def agent_state(chosen: Settings, marker: Marker) -> Path:
+    """The agent's folder for work and caches: outside the data folder, one per stamp."""
+    if chosen.build.state:
+        return Path(chosen.build.state)
+    if os.geteuid() == 0:
+        return Path("/var/lib/darsena-agent") / marker.stamp_uid[:12]
+    base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    return base / "darsena-agent" / marker.stamp_uid[:12]
+
+
+def _announce(stamp: Stamp, agent: Agent, ready: threading.Event) -> None:
+    """Wait for the first answer of /healthz, then start the agent and show the screen."""
+    started = time.monotonic()
+    while time.monotonic() - started < _READY_WITHIN_S:
+        if probe_health(stamp.folder, stamp.marker, reach_host(stamp.host), stamp.port) is not None:
+            ready.set()
+            agent.start()
+            show_ready(stamp.folder, stamp.marker, stamp.settings, took_s=time.monotonic() - started)
+            return
+        time.sleep(0.02)
+
+
+def probe_health(folder: Folder, marker: Marker, host: str, port: int) -> dict[str, Any] | None:
+    """What /healthz says, or None while nothing answers."""
+    context = ssl.create_default_context(cafile=str(folder.ca_file))
+    connection = http.client.HTTPSConnection(host, port, timeout=5, context=context)
+    name = f"{marker.control_host}{marker.addresses.port_suffix}"
+    try:
+        connection.request("GET", "/healthz", headers={"Host": name})
+        answer = connection.getresponse()
+        body = answer.read()
+        return cast("dict[str, Any]", json.loads(body)) if answer.status == 200 else None
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+    finally:
+        connection.close()
+
+
+def _prepare(folder: Folder, chosen: Settings) -> None:
+    """In a child, so that this process never loads what making certificates needs."""
+    text = json.dumps({"data": str(folder.root), "listen": chosen.server.listen, "domain": chosen.server.domain})
+    done = subprocess.run(
+        [sys.executable, "-m", "darsena.local.prepare", text], stderr=subprocess.PIPE, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise StartFailure(done.stderr.strip() or "the data folder cannot be prepared")
+
+
+def _check_port_free(host: str, port: int) -> None:
+    """Granian's workers share their port, so a second server would not notice the first by itself."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with contextlib.closing(socket.socket(family, socket.SOCK_STREAM)) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise StartFailure(
+                f"cannot listen on {host}:{port}: {error.strerror}; stop what uses the port, or choose another "
+                "with --listen (only for a new data folder)"
+            ) from error
+
+
+def _log(event: str, **facts: Any) -> None:
+    print(json.dumps({"event": event, **facts}), file=sys.stderr, flush=True)  # noqa: T201

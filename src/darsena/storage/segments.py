@@ -1,0 +1,51 @@
+"""Cuts a stream into segments: one fills while the one before it is written, so that memory stays at two."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+from darsena.storage.frames import SEGMENT_BYTES
+from darsena.storage.workers import settle
+
+Start = Callable[[memoryview], Sequence[asyncio.Future[Any]]]
+"""Begins to write a full segment; the segment's bytes stay as they are until the futures have ended."""
+
+
+class Segments:
+    """`run` hands over full segments; `tail` is what came after the last of them, also when the stream failed."""
+
+    def __init__(self, start: Start) -> None:
+        self._start = start
+        self._buffer = bytearray(SEGMENT_BYTES)
+        self._spare: bytearray | None = None
+        self._filled = 0
+        self._writing: Sequence[asyncio.Future[Any]] = ()
+
+    @property
+    def tail(self) -> memoryview:
+        return memoryview(self._buffer)[: self._filled]
+
+    async def run(self, chunks: AsyncIterator[bytes]) -> None:
+        """Raises what `chunks` raises, or what a write does; nothing is being written any more then."""
+        try:
+            async for chunk in chunks:
+                await self._take(memoryview(chunk))
+        finally:
+            await settle(self._writing)
+
+    async def _take(self, chunk: memoryview) -> None:
+        while chunk:
+            count = min(SEGMENT_BYTES - self._filled, len(chunk))
+            self._buffer[self._filled : self._filled + count] = chunk[:count]
+            self._filled += count
+            chunk = chunk[count:]
+            if self._filled == SEGMENT_BYTES:
+                await self._hand_over()
+
+    async def _hand_over(self) -> None:
+        await settle(self._writing)
+        self._writing = self._start(memoryview(self._buffer))
+        self._buffer, self._spare = self._spare or bytearray(SEGMENT_BYTES), self._buffer
+        self._filled = 0
