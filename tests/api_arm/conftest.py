@@ -10,13 +10,13 @@ from urllib.parse import quote
 
 import msgspec
 import pytest
-from darsena.identity.model import Principal
 
 from darsena.api.arm import ArmEdge
 from darsena.api.http import Request, send_response
 from darsena.api.router import Router
 from darsena.core.errors import AccessDenied, Unauthenticated
 from darsena.db import Database, Tx
+from darsena.identity.model import Principal
 from darsena.resources.naming import LoginServers
 from darsena.resources.service import ResourceService
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-import pytest
-
 SUBSCRIPTION = "11111111-2222-4333-8444-555555555555"
 
 
@@ -66,27 +64,27 @@ async def test_operations_are_found_under_the_provider_too(group: Any) -> None:
     assert (status.status, status.json["status"]) == (200, "Succeeded")
 
 
-@pytest.mark.parametrize(
-    ("name", "body", "status", "code"),
-    [
-        ("rg1", {}, 400, "LocationRequired"),
-        ("rg1", {"location": None}, 400, "LocationRequired"),
-        ("rg1", {"location": "??"}, 400, "LocationNotAvailableForResourceType"),
-        ("rg1", {"location": 5}, 400, None),
-        ("rg1", {"location": "westus", "tags": {"a": 5}}, 400, None),
-        ("rg1", {"location": "westus", "tags": ["a"]}, 400, None),
-        ("rg1", {"location": "westus", "tags": {"a?": "b"}}, 400, "InvalidTagNameCharacters"),
-        ("rg1", ["location"], 400, None),
-        ("ends.", {"location": "westus"}, 400, None),
-        ("with space", {"location": "westus"}, 400, None),
-        ("n" * 91, {"location": "westus"}, 400, None),
-    ],
-)
-async def test_bad_groups(arm: Any, name: str, body: object, status: int, code: str | None) -> None:
-    answer = await arm("PUT", "{s}/resourceGroups/" + name, body)
-    assert answer.status == status
-    assert answer.error["message"]
-    assert code is None or answer.error["code"] == code
+BAD: list[tuple[str, object, int, str | None]] = [
+    ("rg1", {}, 400, "LocationRequired"),
+    ("rg1", {"location": None}, 400, "LocationRequired"),
+    ("rg1", {"location": "??"}, 400, "LocationNotAvailableForResourceType"),
+    ("rg1", {"location": 5}, 400, None),
+    ("rg1", {"location": "westus", "tags": {"a": 5}}, 400, None),
+    ("rg1", {"location": "westus", "tags": ["a"]}, 400, None),
+    ("rg1", {"location": "westus", "tags": {"a?": "b"}}, 400, "InvalidTagNameCharacters"),
+    ("rg1", ["location"], 400, None),
+    ("ends.", {"location": "westus"}, 400, None),
+    ("with space", {"location": "westus"}, 400, None),
+    ("n" * 91, {"location": "westus"}, 400, None),
+]
+
+
+async def test_bad_groups(arm: Any) -> None:
+    for name, body, status, code in BAD:
+        answer = await arm("PUT", "{s}/resourceGroups/" + name, body)
+        assert answer.status == status, (name, body)
+        assert answer.error["message"]
+        assert code is None or answer.error["code"] == code, (name, body)
     assert (await arm("GET", "{s}/resourceGroups")).json["value"] == []
 
 

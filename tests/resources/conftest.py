@@ -2,67 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 import pytest
+from sqlalchemy import select
 
 from darsena.db import Database, Tx
+from darsena.identity.admin import AdminPasswords
 from darsena.journal import Entry, list_entries, subscription_stream
 from darsena.resources.model import Author, Group, PropertiesChange, RegistryPatch, RegistryPut, RegistryRow
 from darsena.resources.naming import LoginServers
 from darsena.resources.service import ResourceService
 from darsena.resources.tiers import SkuName
+from darsena.storage import SYSTEM, Keyring, RootKeyFile
+from darsena.storage.tables import data_key
 
 SUBSCRIPTION = "11111111-2222-4333-8444-555555555555"
 TENANT = "99999999-2222-4333-8444-555555555555"
 
 
-@dataclass
-class Keys:
-    owners: set[str] = field(default_factory=set)
-    destroyed: set[str] = field(default_factory=set)
-
-    def create(self, tx: Tx, owner: str) -> None:
-        self.owners.add(owner)
-
-    def destroy(self, tx: Tx, owner: str) -> None:
-        self.owners.discard(owner)
-        self.destroyed.add(owner)
-
-
-@dataclass
-class Passwords:
-    values: dict[str, dict[str, str]] = field(default_factory=dict)
-    made: int = 0
-
-    def ensure(self, tx: Tx, registry_uid: str) -> None:
-        if registry_uid not in self.values:
-            self.values[registry_uid] = {"password": self._make(), "password2": self._make()}
-
-    def list(self, tx: Tx, registry_uid: str) -> Mapping[str, str]:
-        return dict(self.values[registry_uid])
-
-    def regenerate(self, tx: Tx, registry_uid: str, name: str) -> None:
-        self.values[registry_uid][name] = self._make()
-
-    def delete(self, tx: Tx, registry_uid: str) -> None:
-        self.values.pop(registry_uid, None)
-
-    def _make(self) -> str:
-        self.made += 1
-        return f"secret-{self.made}"
+@pytest.fixture
+def keyring(db: Database, tmp_path: Path) -> Keyring:
+    ring = Keyring(RootKeyFile.create(tmp_path / "keys" / "root.key"), db.read_sync)
+    db.transact_sync(ring.create, SYSTEM)
+    return ring
 
 
 @pytest.fixture
-def keys() -> Keys:
-    return Keys()
+def passwords(keyring: Keyring) -> AdminPasswords:
+    return AdminPasswords(keyring, tenant_id=TENANT, subscription_id=SUBSCRIPTION, on_changed=lambda: None)
 
 
 @pytest.fixture
-def passwords() -> Passwords:
-    return Passwords()
+def owners(db: Database) -> Callable[[], set[str]]:
+    """Whose data keys there are: registries' uids."""
+
+    def read(tx: Tx) -> set[str]:
+        return {row.owner for row in tx.execute(select(data_key.c.owner))} - {SYSTEM}
+
+    return lambda: db.read_sync(read)
 
 
 @pytest.fixture
@@ -78,15 +59,27 @@ def sizes() -> dict[str, int]:
 
 
 @pytest.fixture
+def scopes() -> list[str]:
+    """ARM ids that were deleted."""
+    return []
+
+
+@pytest.fixture
 def service(
-    db: Database, keys: Keys, passwords: Passwords, dropped: list[str], sizes: dict[str, int]
+    db: Database,
+    keyring: Keyring,
+    passwords: AdminPasswords,
+    dropped: list[str],
+    scopes: list[str],
+    sizes: dict[str, int],
 ) -> ResourceService:
     return ResourceService(
         db,
         login_servers=LoginServers(domain="azurecr.localhost:8443", tenant_id=TENANT),
-        keys=keys,
+        keys=keyring,
         passwords=passwords,
         on_registry_deleted=(lambda tx, uid: dropped.append(uid),),
+        on_scope_deleted=(lambda tx, scope: scopes.append(scope),),
         counters={"Size": lambda tx, uid: sizes.get(uid, 0)},
     )
 

@@ -27,13 +27,13 @@ async def group(make: Any) -> None:
 
 
 async def test_a_new_registry(
-    service: ResourceService, make: Any, subscription: str, journal: Any, keys: Any, clock: FakeClock, author: Author
+    service: ResourceService, make: Any, subscription: str, journal: Any, owners: Any, clock: FakeClock, author: Author
 ) -> None:
     journal()
     row = await make.registry("MyReg1", sku="Premium")
     assert (row.name, row.label, row.group, row.sku, row.version) == ("MyReg1", "myreg1", "rg1", "Premium", 1)
     assert len(row.uid) == 32
-    assert keys.owners == {row.uid}
+    assert owners() == {row.uid}
     assert row.system_data.created_by == row.system_data.modified_by == author
     assert row.system_data.created_at_us == clock.now_us()
     assert row.properties.retention_updated_us == row.properties.soft_delete_updated_us == clock.now_us()
@@ -157,12 +157,19 @@ async def test_usages_come_from_the_tier_and_the_counters(
 
 
 async def test_deletion_ends_key_and_name(
-    service: ResourceService, make: Any, subscription: str, keys: Any, dropped: list[str], journal: Any
+    service: ResourceService,
+    make: Any,
+    subscription: str,
+    owners: Any,
+    dropped: list[str],
+    scopes: list[str],
+    journal: Any,
 ) -> None:
     row = await make.registry(admin_user_enabled=True)
     journal()
     assert await service.delete_registry(subscription, "rg1", "REG10")
-    assert (keys.destroyed, dropped) == ({row.uid}, [row.uid])
+    assert (owners(), dropped) == (set(), [row.uid])
+    assert scopes == [row.resource_id]
     (entry,) = journal()
     assert (entry.kind, entry.decode()["uid"]) == ("registry.deleted", row.uid)
     assert not await service.delete_registry(subscription, "rg1", "reg10")
@@ -171,9 +178,7 @@ async def test_deletion_ends_key_and_name(
     assert again.uid != row.uid
 
 
-async def test_credentials(
-    service: ResourceService, make: Any, subscription: str, journal: Any, passwords: Any
-) -> None:
+async def test_credentials(service: ResourceService, make: Any, subscription: str, journal: Any) -> None:
     row = await make.registry()
     for call in (
         service.list_credentials(subscription, "rg1", "reg10"),

@@ -75,7 +75,13 @@ async def test_lists_page_by_name(service: ResourceService, subscription: str) -
 
 
 async def test_deleting_takes_everything_in_it(
-    service: ResourceService, make: Any, subscription: str, journal: Any, keys: Any, dropped: list[str]
+    service: ResourceService,
+    make: Any,
+    subscription: str,
+    journal: Any,
+    owners: Any,
+    dropped: list[str],
+    scopes: list[str],
 ) -> None:
     await make.group("rg1")
     await make.group("rg2")
@@ -85,7 +91,8 @@ async def test_deleting_takes_everything_in_it(
     operation = await service.delete_group(subscription, "RG1")
     assert kinds(journal()) == ["registry.deleted", "registry.deleted", "group.deleted"]
     assert sorted(dropped) == sorted([one.uid, two.uid])
-    assert keys.owners == {other.uid}
+    assert owners() == {other.uid}
+    assert sorted(scopes) == sorted([one.resource_id, two.resource_id, one.resource_id.partition("/providers")[0]])
     assert [row.name for row in (await service.list_registries(subscription)).items] == ["third3"]
     assert (await service.get_operation(subscription, operation.id.upper())).status == "Succeeded"
     with pytest.raises(ResourceUnknown):

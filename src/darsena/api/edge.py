@@ -1,7 +1,8 @@
 """The outermost edge: framing duties, which host is meant, one answer for every request, one log line.
 
-The HTTP library leaves these to us (adr/0002): a missing or doubled Host, Content-Length beside Transfer-Encoding, a
-Host that is not configured, a body that breaks off. Names of hosts in links come from settings, never from the header.
+The HTTP library leaves these to us (adr/0002): a missing or doubled Host, a Host that is not configured, a body that
+breaks off. Of Content-Length beside Transfer-Encoding it keeps the latter only (RFC 9112, section 6.1). Names of hosts
+in links come from settings, never from the header.
 """
 
 from __future__ import annotations
@@ -153,21 +154,14 @@ def _read_host(scope: Scope) -> tuple[str, Response | None]:
     """The one Host value, lower case; or why the request is refused."""
     host: bytes | None = None
     size = 0
-    lengths = encodings = 0
     for name, value in scope["headers"]:
         size += len(name) + len(value)
         if name == b"host":
             if host is not None:
                 return "", _bad("400 the request has more than one Host header")
             host = value
-        elif name == b"content-length":
-            lengths += 1
-        elif name == b"transfer-encoding":
-            encodings += 1
-    if host is None:
+    if not host:
         return "", _bad("400 the request has no Host header")
-    if lengths > 1 or (lengths and encodings):
-        return "", _bad("400 the request has two lengths: send Content-Length or Transfer-Encoding, not both")
     if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_TARGET_BYTES:
         return "", Response(414, b"414 the request target is too long\n", content_type="text/plain")
     if size > MAX_HEADER_BYTES:

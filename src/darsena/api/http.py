@@ -70,7 +70,11 @@ class Request:
 
     @property
     def query_list(self) -> list[tuple[str, str]]:
-        return parse_qsl(self.scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=200)
+        text = self.scope["query_string"].decode("latin-1")
+        try:
+            return parse_qsl(text, keep_blank_values=True, max_num_fields=200)
+        except ValueError as error:
+            raise RequestInvalid(f"the query is not valid: {error}") from error
 
     @property
     def content_length(self) -> int | None:

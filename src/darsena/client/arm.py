@@ -106,8 +106,12 @@ class Arm:
                 hint="it goes on at the server; look at the resource again later",
                 request_id=request_id(answer),
             )
-        text = answer.headers.get("retry-after", "")
-        self._sleep(min(float(text), _POLL_LIMIT_S) if text.isdigit() and text != "0" else 1.0)
+        milliseconds, seconds = (answer.headers.get(name, "") for name in ("retry-after-ms", "retry-after"))
+        if milliseconds.isdigit():
+            wait_s = int(milliseconds) / 1000
+        else:
+            wait_s = float(seconds) if seconds.isdigit() and seconds != "0" else 1.0
+        self._sleep(min(wait_s, _POLL_LIMIT_S))
 
 
 def _provisioning_state(resource: Object) -> str:

@@ -23,7 +23,7 @@ _BLOB_HEADERS = {
 }
 
 
-class _Window(httpx.SyncByteStream):
+class _Window:
     """`size` bytes of a file from `start`, reporting the absolute position as they are sent."""
 
     def __init__(self, file: IO[bytes], start: int, size: int, sent: Callable[[int], None]) -> None:

@@ -32,6 +32,9 @@ _ESCAPED_LETTERS = {
 }
 """docker hands an escape on to Go's regular expressions, so an escaped letter has the meaning that it has there."""
 
+_ESCAPED_PLACES = {"b": r"(?a:\b)", "B": r"(?a:\B)", "A": r"\A", "z": r"\Z"}
+"""The same, for those that match a place and not a character: they have none in a [class]."""
+
 
 class PatternInvalid(RequestInvalid):
     """A line that docker refuses as well."""
@@ -251,7 +254,7 @@ class _Compiler:
             raise PatternInvalid(self._source, "a [class] is empty, is not closed or has a bare '-' at an edge")
         if char == "\\":
             escaped = self._peek()
-            expression = self._escape()
+            expression = self._escape(in_class=True)
             if expression.startswith("["):
                 if expression.startswith("[^"):
                     raise PatternInvalid(self._source, f"\\{escaped} cannot stand in a [class]")
@@ -259,10 +262,12 @@ class _Compiler:
             return expression, None if escaped in _ESCAPED_LETTERS else escaped
         return re.escape(char), char
 
-    def _escape(self) -> str:
+    def _escape(self, *, in_class: bool = False) -> str:
         char = self._next()
         if not char:
             raise PatternInvalid(self._source, "it ends in a backslash")
+        if char in _ESCAPED_PLACES and not in_class:
+            return _ESCAPED_PLACES[char]
         if char in _ESCAPED_LETTERS:
             return _ESCAPED_LETTERS[char]
         if char.isascii() and char.isalnum():

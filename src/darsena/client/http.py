@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import httpx
@@ -23,6 +23,8 @@ _SAFE = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 
 _BUSY = frozenset({429, 502, 503, 504})
 _TIMEOUTS = httpx.Timeout(60.0, connect=5.0)
+_UPLOAD_TIMEOUTS = httpx.Timeout(300.0, connect=5.0)
+"""The server writes a body to disk durably before it answers."""
 
 
 class Http:
@@ -76,19 +78,13 @@ class Http:
         return self._attempt(method, url, call, expect)
 
     def upload(
-        self, url: str, headers: Mapping[str, str], body: Callable[[], httpx.SyncByteStream], size: int
+        self, url: str, headers: Mapping[str, str], body: Callable[[], Iterable[bytes]], size: int
     ) -> httpx.Response:
         """PUT a body of `size` bytes that `body()` opens anew for each attempt."""
 
         def call() -> httpx.Response:
-            request = httpx.Request(
-                "PUT",
-                url,
-                headers={**self._named(headers), "Content-Length": str(size), "User-Agent": f"darsena/{__version__}"},
-                stream=body(),
-                extensions={"timeout": httpx.Timeout(300.0, connect=5.0).as_dict()},
-            )
-            return self._client.send(request)
+            sent = {**self._named(headers), "Content-Length": str(size)}
+            return self._client.request("PUT", url, headers=sent, content=body(), timeout=_UPLOAD_TIMEOUTS)
 
         return self._attempt("PUT", url, call, frozenset())
 

@@ -1,4 +1,4 @@
-"""Named points between two steps of a write, at which a fault test ends or fails the process. Otherwise they do nothing.
+"""Named points between two steps of a write, where a fault test ends or fails the process. Else they do nothing.
 
 `DARSENA_FAILPOINT=name` or `name:kill` ends the process there with SIGKILL, as a power cut would; `name:raise` raises
 OSError(EIO). Set from outside only: nothing that a client sends reaches it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import Any, ClassVar, Concatenate, ParamSpec, Protocol, TypeVar
@@ -52,11 +52,12 @@ class Tx:
     def execute(
         self, statement: Executable, parameters: dict[str, Any] | Sequence[dict[str, Any]] | None = None
     ) -> CursorResult[Any]:
-        if isinstance(statement, UpdateBase):
+        result = self.connection.execute(statement, parameters)
+        if isinstance(statement, UpdateBase) and result.rowcount != 0:
             table = statement.table
             if isinstance(table, Table) and table.info.get("journaled"):
                 self.journaled_writes.add(table.name)
-        return self.connection.execute(statement, parameters)  # type: ignore[return-value]
+        return result  # type: ignore[return-value]
 
     def emit(self, stream: str, event: Event) -> None:
         """The only way into the journal. `stream` is `registry:<uid>@<region>` or `subscription:<guid>`."""
@@ -166,7 +167,7 @@ class Database:
     # --- inside -------------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _begin(self, actor: str, request_id: str) -> Iterator[Tx]:
+    def _begin(self, actor: str, request_id: str) -> Generator[Tx]:
         with self.engine.connect() as connection, dialects.write(connection):
             yield Tx(connection, self.clock, actor=actor, request_id=request_id)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, text
@@ -41,13 +41,17 @@ def make_engine(url: str, *, pool_size: int) -> Engine:
 
         return engine
     return create_engine(
-        url, pool_size=pool_size, max_overflow=4, pool_pre_ping=True, isolation_level="READ COMMITTED",
+        url,
+        pool_size=pool_size,
+        max_overflow=4,
+        pool_pre_ping=True,
+        isolation_level="READ COMMITTED",
         connect_args={"connect_timeout": 5},
     )
 
 
 @contextlib.contextmanager
-def write(connection: Connection) -> Iterator[None]:
+def write(connection: Connection) -> Generator[None]:
     connection.info["writing"] = True
     try:
         with connection.begin():
@@ -57,7 +61,7 @@ def write(connection: Connection) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def read_only(connection: Connection) -> Iterator[None]:
+def read_only(connection: Connection) -> Generator[None]:
     """One snapshot, no writes."""
     with connection.begin():
         if connection.dialect.name == "postgresql":
@@ -94,11 +98,27 @@ def insert_ignore(dialect: str, table: Table, values: dict[str, Any] | Sequence[
 def upsert(dialect: str, table: Table, values: dict[str, Any], *, key: Sequence[str], update: Sequence[str]) -> Any:
     """INSERT … ON CONFLICT (key) DO UPDATE SET the `update` columns to the inserted values."""
     insert = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table).values(values)
-    return insert.on_conflict_do_update(
-        index_elements=list(key), set_={name: insert.excluded[name] for name in update}
-    )
+    return insert.on_conflict_do_update(index_elements=list(key), set_={name: insert.excluded[name] for name in update})
 
 
 def lock_for_update(dialect: str, statement: Any) -> Any:
     """SELECT … FOR UPDATE on PostgreSQL; on SQLite the transaction already holds the only write lock."""
     return statement.with_for_update() if dialect == "postgresql" else statement
+
+
+def lock_by_name(connection: Connection, name: str) -> None:
+    """Hold this name's lock until the transaction ends. SQLite's writing transaction excludes all others as it is."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
+
+
+def skip_locked(dialect: str, statement: Any) -> Any:
+    """SELECT … FOR UPDATE SKIP LOCKED on PostgreSQL: rows that another transaction holds are passed over."""
+    return statement.with_for_update(skip_locked=True) if dialect == "postgresql" else statement
+
+
+def server_time_us(connection: Connection) -> int | None:
+    """The database server's own time; None on SQLite, which has no time but the host's."""
+    if connection.dialect.name != "postgresql":
+        return None
+    return connection.execute(text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")).scalar_one()

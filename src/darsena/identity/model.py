@@ -8,6 +8,9 @@ from typing import Final, Literal
 
 PrincipalKind = Literal["user", "service_principal", "managed_identity", "token", "admin", "run", "anonymous"]
 
+NULL_GUID: Final = "00000000-0000-0000-0000-000000000000"
+"""The user name under which a token is a password."""
+
 ANY: Final = "*"
 """As a name: every repository. As an action: what `registry:catalog` asks for."""
 
@@ -70,12 +73,43 @@ class ScopeRequest:
 class RoleAssignment:
     """A role that a principal holds at an ARM scope and everything below it."""
 
-    id: str
-    principal_id: int
     role_definition_id: str
     """The built-in role's GUID."""
     scope: str
     condition: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """A principal with all that it holds, as the database has it now."""
+
+    principal: Principal
+    enabled: bool = True
+    registry_uid: str | None = None
+    """Of an admin user, run credential or token: the one registry it is for."""
+    assignments: tuple[RoleAssignment, ...] = ()
+    credentials: tuple[tuple[str, int | None], ...] = ()
+    """(uid, expiry) of each. A new secret has a new uid, so what was made from the old one stops with it."""
+
+    def holds(self, credential: str, now_us: int) -> bool:
+        return any(uid == credential and (until is None or now_us < until) for uid, until in self.credentials)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """A credential that was accepted."""
+
+    holder: Holder
+    credential: str
+    """The uid of the credential at the root: the secret, also when a token made from it was presented."""
+    ceiling: tuple[ScopeRequest, ...] | None = None
+    """Of a presented access token: what it was limited to. What is made from it has no more, and ends no later."""
+    not_after_us: int | None = None
+    """When the presented token ends."""
+
+    @property
+    def principal(self) -> Principal:
+        return self.holder.principal
 
 
 class Grants:
@@ -104,10 +138,10 @@ class Grants:
         exact = self._exact.get((type_, name))
         if exact is not None and action in exact:
             return True
-        return any(
-            type_ == type_of and name.startswith(prefix) and action in actions
-            for type_of, prefix, actions in self._patterns
-        )
+        for type_of, prefix, actions in self._patterns:
+            if type_ == type_of and action in actions and name.startswith(prefix):
+                return True
+        return action == "untag" and self.allows(type_, name, "delete")
 
     def __bool__(self) -> bool:
         return bool(self.entries)
@@ -132,12 +166,7 @@ class Caller:
     grants: Grants = field(default=NO_GRANTS)
 
 
-def anonymous(tenant_id: str) -> Principal:
+def anonymous(tenant_id: str) -> Holder:
     """The one principal that all callers without a credential are."""
-    return Principal(
-        id=0,
-        object_id="00000000-0000-0000-0000-000000000000",
-        kind="anonymous",
-        name="anonymous",
-        tenant_id=tenant_id,
-    )
+    principal = Principal(id=0, object_id=NULL_GUID, kind="anonymous", name="anonymous", tenant_id=tenant_id)
+    return Holder(principal=principal, credentials=(("", None),))

@@ -1,6 +1,6 @@
-"""The built-in roles (auth.md of Azure's own documentation, section Roles) and what their actions mean here.
+"""The built-in roles with Azure's own ids, and which actions each allows.
 
-Azure's role ids are fixed for all tenants. `actions` are control-plane actions, which in legacy permission mode also
+`actions` are control-plane actions, which in legacy permission mode also
 carry rights on images; `data_actions` count in ABAC mode only.
 """
 
@@ -49,7 +49,6 @@ CONTRIBUTOR: Final = Role(
         "Microsoft.Authorization/*/Delete",
         "Microsoft.Authorization/*/Write",
         "Microsoft.Authorization/elevateAccess/Action",
-        f"{_ACR}/sign/write",
     ),
 )
 READER: Final = Role(
@@ -177,8 +176,8 @@ def _matches(pattern: str, action: str) -> bool:
         return text == first
     if not text.startswith(first):
         return False
-    position, *middle = len(first), *rest[:-1]
-    for piece in middle:
+    position = len(first)
+    for piece in rest[:-1]:
         found = text.find(piece, position)
         if found < 0:
             return False

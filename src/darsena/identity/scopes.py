@@ -32,8 +32,8 @@ REPOSITORY_ACTIONS: Final = (PULL, PUSH, DELETE, METADATA_READ, METADATA_WRITE, 
 """In the order in which tokens list them; `*` asks for all."""
 ARTIFACT_ACTIONS: Final = (PULL, PUSH, DELETE)
 
-MAX_SCOPES: Final = 100
-_MAX_NAME: Final = 300
+MAX_SCOPES: Final = 50
+_MAX_NAME: Final = 256
 _ACTIONS: Final = {
     REPOSITORY: frozenset(REPOSITORY_ACTIONS),
     LEGACY_ARTIFACT: frozenset(ARTIFACT_ACTIONS),

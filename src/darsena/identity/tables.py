@@ -38,6 +38,7 @@ principal = Table(
     UniqueConstraint("tenant_id", "user_name"),
     Index(None, "registry_uid", "kind", "name"),
     info={"journaled": True},
+    sqlite_autoincrement=True,  # an id is never used again: tokens name it
 )
 
 credential = Table(
@@ -86,6 +87,7 @@ run_credential = Table(
     "run_credential",
     metadata,
     Column("id", _ID, Identity(), primary_key=True),
+    Column("uid", String(32), nullable=False),
     Column("run_uid", String(32), nullable=False),
     Column("registry_uid", String(32), nullable=False),
     Column("hash", String, nullable=False),
@@ -94,6 +96,7 @@ run_credential = Table(
     UniqueConstraint("run_uid"),
     Index(None, "registry_uid"),
     Index(None, "expires_at"),
+    sqlite_autoincrement=True,
 )
 
 signing_key = Table(

@@ -21,7 +21,7 @@ class Gate:
     feature: Feature
     target: str
     """The property's path on the wire."""
-    code: str | None = None
+    code: str = "BadRequest"
 
 
 GATES = (

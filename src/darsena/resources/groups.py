@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from darsena.core.errors import Conflict, ResourceUnknown
@@ -63,12 +63,18 @@ def patch_group(tx: Tx, subscription_id: str, name: str, tags: Tags | None, mana
 
 
 def delete_group(
-    tx: Tx, subscription_id: str, name: str, delete_registry: Callable[[Tx, RegistryRow], None]
+    tx: Tx,
+    subscription_id: str,
+    name: str,
+    delete_registry: Callable[[Tx, RegistryRow], object],
+    on_scope_deleted: Sequence[Callable[[Tx, str], None]],
 ) -> Operation:
     """Delete the group and, by `delete_registry`, all that is in it. The operation is finished and may be polled."""
     group = get_group(tx, subscription_id, name, lock=True)
     for registry in store.list_registries(tx, subscription_id, group=group.name):
         delete_registry(tx, registry)
+    for hook in on_scope_deleted:
+        hook(tx, group.resource_id)
     store.delete_group(tx, group)
     tx.emit(subscription_stream(subscription_id), GroupDeleted(name=group.name, location=group.location))
     store.delete_operations_before(tx, tx.now_us - OPERATION_KEPT_US)

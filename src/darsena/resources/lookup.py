@@ -62,7 +62,7 @@ class RegistryLookup:
     def _find(self, host: str) -> _Cached:
         now_us = self._db.clock.now_us()
         cached = self._cache.get(host)
-        if cached is not None and now_us < cached.until_us:
+        if cached is not None and 0 < cached.until_us - now_us <= TTL_US:  # a clock set back ends it too
             return cached
         generation = self._generation
         label = self._login_servers.parse(host)

@@ -49,6 +49,8 @@ class Registries:
     on_created: Sequence[Hook] = ()
     on_admin_enabled: Sequence[Hook] = ()
     on_deleted: Sequence[Hook] = ()
+    on_scope_deleted: Sequence[Hook] = ()
+    """Called with the ARM id instead: what was granted on it must not come back with the name."""
     on_committed: Callable[[], None] | None = None
     """Called after every commit that changed a registry."""
     counters: Mapping[str, Counter] = field(default_factory=dict[str, Counter])
@@ -161,6 +163,8 @@ class Registries:
             return False
         for hook in self.on_deleted:
             hook(tx, row.uid)
+        for hook in self.on_scope_deleted:
+            hook(tx, row.resource_id)
         store.delete_registry(tx, row)
         event = RegistryDeleted(uid=row.uid, name=row.name, resource_group=row.group, location=row.location)
         self._emit(tx, row.subscription_id, event)

@@ -49,7 +49,8 @@ class AdminPasswords(Protocol):
 
 
 class ResourceService:
-    """`on_registry_deleted` hooks run inside the deleting transaction: rows of other rooms, a job for the bytes."""
+    """Hooks run inside the deleting transaction. `on_registry_deleted` gets the registry's uid: rows of other rooms, a
+    job for the bytes; `on_scope_deleted` gets the ARM id of a registry or group: roles that were assigned on it."""
 
     def __init__(
         self,
@@ -59,6 +60,7 @@ class ResourceService:
         keys: Keys,
         passwords: AdminPasswords,
         on_registry_deleted: Sequence[Hook] = (),
+        on_scope_deleted: Sequence[Hook] = (),
         counters: Mapping[str, Counter] | None = None,
     ) -> None:
         self._db = db
@@ -70,6 +72,7 @@ class ResourceService:
             on_created=(keys.create,),
             on_admin_enabled=(passwords.ensure,),
             on_deleted=(*on_registry_deleted, passwords.delete, keys.destroy),
+            on_scope_deleted=on_scope_deleted,
             on_committed=self.lookup.forget,
             counters=counters or {},
         )
@@ -116,11 +119,10 @@ class ResourceService:
 
     async def delete_group(self, subscription_id: str, name: str) -> Operation:
         """With everything in it. The operation outlives the group."""
-
-        def delete_registry(tx: Tx, row: RegistryRow) -> None:
-            self.registries.delete_row(tx, row)
-
-        return await self._db.transact(groups.delete_group, subscription_id, name, delete_registry)
+        rows = self.registries
+        return await self._db.transact(
+            groups.delete_group, subscription_id, name, rows.delete_row, rows.on_scope_deleted
+        )
 
     async def get_operation(self, subscription_id: str, id_: str) -> Operation:
         return await self._db.read(groups.get_operation, subscription_id, id_)

@@ -1,8 +1,8 @@
 """Data keys, and what is derived from them: a key of its own for each object and each small value.
 
-    data key (256 random bits, one per registry and one for the system)
-      └ HKDF-SHA-256, salt = random per object or value, info = what it is for
-          └ AES-256-GCM key, used for one object or one value only
+data key (256 random bits, one per registry and one for the system)
+  └ HKDF-SHA-256, salt = random per object or value, info = what it is for
+      └ AES-256-GCM key, used for one object or one value only
 """
 
 from __future__ import annotations

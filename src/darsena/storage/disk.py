@@ -9,11 +9,12 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from darsena.core.errors import Problem, StorageFull, Unavailable
+from darsena.core.failpoints import failpoint
 from darsena.storage.cipher import Buffer
 from darsena.storage.layout import temporary_beside
 
@@ -80,26 +81,53 @@ def ensure_folder(path: Path) -> None:
     sync_folder(path.parent)
 
 
-@contextmanager
-def new_file(path: Path) -> Iterator[int]:
-    """A temporary file beside `path` that takes its place, durably, when the block ends without an error.
+class NewFile:
+    """A temporary file beside `path` that takes its place, whole and durable, at `publish`.
 
-    After an error there is no new file and `path` is what it was.
+    Until then, and after an error, `path` is what it was. What a crash leaves behind is recognised by its name.
     """
-    temporary = temporary_beside(path)
-    fd = create_file(temporary)
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.temporary = temporary_beside(path)
+        self.fd = create_file(self.temporary)
+        self._published = False
+
+    def publish(self) -> None:
+        """After an error call `discard`."""
+        failpoint("file.before_sync")
+        os.fsync(self.fd)
+        failpoint("file.before_rename")
+        os.rename(self.temporary, self.path)
+        self._published = True
+        self._close()
+        failpoint("file.after_rename")
+        sync_folder(self.path.parent)
+
+    def discard(self) -> None:
+        """Remove the temporary file, if it still is one. Never raises."""
+        self._close()
+        if not self._published:
+            with suppress(OSError):
+                os.unlink(self.temporary)
+
+    def _close(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    __del__ = _close
+
+
+@contextmanager
+def new_file(path: Path) -> Generator[int]:
+    """A NewFile that is published when the block ends and discarded when it raises."""
+    new = NewFile(path)
     try:
-        try:
-            yield fd
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        os.rename(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
-    sync_folder(path.parent)
+        yield new.fd
+        new.publish()
+    finally:
+        new.discard()
 
 
 def replace_file(path: Path, content: bytes) -> None:

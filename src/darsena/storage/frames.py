@@ -156,8 +156,10 @@ class Shape:
         full, rest = divmod(stored - HEADER_BYTES - END_BYTES, STRIDE)
         if full < 0 or 0 < rest <= FRAME_OVERHEAD:
             return None
-        return cls(full, full * SEGMENT_BYTES) if rest == 0 else cls(
-            full + 1, full * SEGMENT_BYTES + rest - FRAME_OVERHEAD
+        return (
+            cls(full, full * SEGMENT_BYTES)
+            if rest == 0
+            else cls(full + 1, full * SEGMENT_BYTES + rest - FRAME_OVERHEAD)
         )
 
     def place(self, index: int) -> tuple[int, int]:

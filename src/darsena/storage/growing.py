@@ -15,7 +15,7 @@ from pathlib import Path
 
 from darsena.core.errors import ContentCorrupt, Unavailable
 from darsena.storage import disk
-from darsena.storage.cipher import Buffer, DataKey
+from darsena.storage.cipher import Buffer
 from darsena.storage.frames import (
     FRAME_HEAD_BYTES,
     HEADER_BYTES,
@@ -55,14 +55,15 @@ class Frame:
 
 
 class GrowingFile:
-    def __init__(self, path: Path, cipher: FrameCipher, mark: Mark, *, fd: int = -1) -> None:
+    def __init__(self, path: Path, cipher: FrameCipher, mark: Mark, *, fd: int, is_named: bool = False) -> None:
+        """`fd` comes from `open_locked`; `is_named` when the file's name is known to be durable."""
         self.path = path
         self.cipher = cipher
         self.mark = mark
         self.durable = mark
+        self.is_broken = False
         self._fd = fd
-        self._broken = False
-        self._named = False
+        self._named = is_named
 
     # --- open and close -----------------------------------------------------------------------------------------
 
@@ -95,8 +96,7 @@ class GrowingFile:
         """
         self._fd = open_locked(self.path)
         try:
-            if self._broken:
-                self._salvage()
+            self.repair()
             if os.fstat(self._fd).st_size == self.mark.position:
                 return True
         except BaseException:
@@ -122,16 +122,16 @@ class GrowingFile:
         end = End(size=self.mark.size, frames=self.mark.frames, note=note)
         disk.write_all(self._fd, self.mark.position, self.cipher.seal_end(object_id, end))
 
-    def sync(self) -> None:
-        """Make everything written durable, the file's name included. After an error call `rollback`."""
+    def sync(self, *, name: bool = True) -> None:
+        """Make everything written durable, with the file's name unless it is to change. After an error: `rollback`."""
         try:
             os.fsync(self._fd)
-            if not self._named:
+            if name and not self._named:
                 disk.sync_folder(self.path.parent)
+                self._named = True
         except OSError:
-            self._broken = True
+            self.is_broken = True
             raise
-        self._named = True
         self.durable = self.mark
 
     def rollback(self) -> None:
@@ -140,7 +140,7 @@ class GrowingFile:
         try:
             os.ftruncate(self._fd, self.durable.position)
         except OSError:
-            self._broken = True
+            self.is_broken = True
 
     def read_frames(self) -> Iterator[bytes]:
         """Every plaintext in order, by a descriptor of its own. Raises ContentCorrupt."""
@@ -159,8 +159,10 @@ class GrowingFile:
         finally:
             os.close(fd)
 
-    def _salvage(self) -> None:
-        """Go on in a new file with the durable part of the one that could not be synced."""
+    def repair(self) -> None:
+        """After a failed sync: go on in a new file with the durable part of this one."""
+        if not self.is_broken:
+            return
         with disk.new_file(self.path) as fd:
             position = 0
             while position < self.durable.position:
@@ -171,7 +173,7 @@ class GrowingFile:
         self.close()
         self._fd = open_locked(self.path)
         self.mark = self.durable
-        self._broken = False
+        self.is_broken = False
 
 
 def open_locked(path: Path) -> int:

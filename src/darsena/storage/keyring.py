@@ -74,9 +74,7 @@ class Keyring:
             secret = self._provider.unwrap(row.wrapped, row.wrapped_by, row.owner)
             wrapped, wrapped_by = self._provider.wrap(secret, row.owner)
             tx.execute(
-                update(data_key)
-                .where(data_key.c.owner == row.owner)
-                .values(wrapped=wrapped, wrapped_by=wrapped_by)
+                update(data_key).where(data_key.c.owner == row.owner).values(wrapped=wrapped, wrapped_by=wrapped_by)
             )
         return len(rows)
 

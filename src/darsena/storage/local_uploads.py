@@ -15,10 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from darsena.core.digest import Digest, Hasher, new_hasher
-from darsena.core.errors import RangeNotSatisfiable, UploadUnknown
+from darsena.core.errors import Problem, RangeNotSatisfiable, UploadUnknown
 from darsena.core.failpoints import failpoint
 from darsena.storage import disk
-from darsena.storage.finished import FinishedWriter
 from darsena.storage.frames import BLOB, HEADER_BYTES, FrameCipher, new_header
 from darsena.storage.growing import GrowingFile
 from darsena.storage.keyring import Keyring
@@ -26,6 +25,7 @@ from darsena.storage.layout import Layout, is_temporary
 from darsena.storage.port import BlobReader, StoredUpload
 from darsena.storage.segments import Segments
 from darsena.storage.workers import Workers
+from darsena.storage.writing import ObjectWriter, full_segments
 
 _REMEMBERED = 4096
 
@@ -42,6 +42,7 @@ class _Session:
     def write(self, plaintext: memoryview) -> None:
         assert self.file is not None
         self.file.write(plaintext)
+        failpoint("upload.after_segment")
 
     def finish(self, tail: memoryview, *, sync: bool) -> None:
         """Add the tail as a short frame; with `sync`, make all durable. On an error nothing new stays."""
@@ -64,6 +65,11 @@ class _Session:
         self.file.rollback()
         self.hasher = self.durable_hasher.copy()
 
+    def close(self) -> None:
+        """Give back the descriptor, and with it the lock against other processes."""
+        if self.file is not None:
+            self.file.close()
+
 
 class LocalUploads:
     def __init__(self, layout: Layout, keyring: Keyring, workers: Workers, blobs: BlobReader) -> None:
@@ -74,7 +80,7 @@ class LocalUploads:
         self._sessions: OrderedDict[tuple[str, str], _Session] = OrderedDict()
 
     async def begin(self, registry: str, upload: str) -> None:
-        self._keyring.find_loaded(registry) or await self._keyring.load(registry)
+        await self._keyring.load(registry)
         await self._workers.disk(_create, self._layout.upload(registry, upload))
 
     async def append(
@@ -82,8 +88,8 @@ class LocalUploads:
     ) -> int:
         session = self._session(registry, upload)
         async with session.lock:
-            file = await self._workers.disk(self._open, session, registry, upload)
             try:
+                file = await self._workers.disk(self._open, session, registry, upload)
                 if offset != file.mark.size:
                     raise RangeNotSatisfiable(
                         f"the upload {upload} goes on at byte {file.mark.size}, not at {offset}", file.mark.size
@@ -91,31 +97,32 @@ class LocalUploads:
                 await self._receive(session, chunks, sync=sync)
                 return file.mark.size
             finally:
-                file.close()
+                session.close()
 
     async def offset(self, registry: str, upload: str) -> int:
         session = self._session(registry, upload)
         if session.lock.locked() and session.file is not None:
             return session.file.durable.size
         async with session.lock:
-            file = await self._workers.disk(self._open, session, registry, upload)
-            file.close()
-            return file.mark.size
+            try:
+                file = await self._workers.disk(self._open, session, registry, upload)
+                return file.mark.size
+            finally:
+                session.close()
 
     async def commit(self, registry: str, upload: str, expected: Digest) -> int:
         session = self._session(registry, upload)
         async with session.lock:
             try:
                 file = await self._workers.disk(self._open, session, registry, upload)
-            except UploadUnknown:
-                return await self._committed_before(registry, upload, expected)
-            try:
                 await self._workers.cpu(self._check, session, expected)
                 await self._workers.disk(self._commit, session, registry, expected)
+            except UploadUnknown:
+                return await self._committed_before(registry, upload, expected)
             finally:
-                file.close()
-        self._forget(registry, upload)
-        return file.mark.size
+                session.close()
+            self._forget(registry, upload)
+            return file.mark.size
 
     async def abort(self, registry: str, upload: str) -> None:
         await self._workers.disk(disk.remove_file, self._layout.upload(registry, upload))
@@ -124,10 +131,6 @@ class LocalUploads:
     async def list(self, registry: str) -> AsyncIterator[StoredUpload]:
         for found in await self._workers.disk(_list, self._layout.uploads(registry)):
             yield found
-
-    def forget_registry(self, registry: str) -> None:
-        for key in [key for key in self._sessions if key[0] == registry]:
-            self._sessions.pop(key)
 
     # --- sessions -----------------------------------------------------------------------------------------------
 
@@ -152,14 +155,14 @@ class LocalUploads:
 
     def _open(self, session: _Session, registry: str, upload: str) -> GrowingFile:
         """The upload's file, open at its end, with the hasher that belongs there. Raises UploadUnknown."""
-        key = self._keyring.key(registry)
+        self._keyring.key(registry)
         try:
             if session.file is None or not session.file.open():
                 session.file = None
                 hasher = new_hasher()
                 session.file = GrowingFile.load(
                     self._layout.upload(registry, upload),
-                    lambda header: FrameCipher(key, header, registry, BLOB, ""),
+                    lambda header: self._cipher(registry, upload, header),
                     hasher.update,
                 )
                 session.hasher, session.durable_hasher = hasher, hasher.copy()
@@ -168,12 +171,112 @@ class LocalUploads:
             session.file = None
             raise UploadUnknown(upload) from None
 
+    def _cipher(self, registry: str, upload: str, header: bytes) -> FrameCipher:
+        if len(header) < HEADER_BYTES or not any(header):  # a crash came before anything was answered
+            raise UploadUnknown(upload)
+        return FrameCipher(self._keyring.key(registry), header, registry, BLOB, "")
+
     async def _receive(self, session: _Session, chunks: AsyncIterator[bytes], *, sync: bool) -> None:
         workers = self._workers
-        segments = Segments(
-            lambda segment: [
+
+        def start(segment: memoryview) -> list[asyncio.Future[None]]:
+            return [
                 workers.start_cpu(session.hasher.update, segment),
                 workers.start_disk(session.write, segment),
             ]
-        )
-        ...
+
+        segments = Segments(start)
+        try:
+            await segments.run(chunks)
+        except BaseException:
+            with suppress(Problem):  # the first failure is the one to tell
+                if segments.write_failed:
+                    await workers.disk(session.rollback)
+                else:
+                    await workers.disk(session.finish, segments.tail, sync=True)
+            raise
+        await workers.disk(session.finish, segments.tail, sync=sync)
+
+    def _check(self, session: _Session, expected: Digest) -> None:
+        assert session.file is not None
+        hasher = session.hasher
+        if expected.algorithm != "sha256":
+            hasher = new_hasher(expected.algorithm)
+            for plaintext in session.file.read_frames():
+                hasher.update(plaintext)
+        expected.check(Digest(expected.algorithm, hasher.hexdigest()))
+
+    def _commit(self, session: _Session, registry: str, expected: Digest) -> None:
+        assert session.file is not None
+        target = self._layout.blob(registry, expected)
+        disk.ensure_folder(target.parent)
+        if session.file.mark.ragged:
+            self._rewrite(session.file, registry, expected, target)
+            failpoint("commit.before_remove")
+            disk.remove_file(session.file.path)
+            return
+        try:
+            session.file.write_end(str(expected))
+            failpoint("commit.before_sync")
+            session.file.sync(name=False)
+            failpoint("commit.before_rename")
+            os.rename(session.file.path, target)
+        except OSError:
+            session.rollback()
+            raise
+        session.file.close()
+        session.file = None
+        failpoint("commit.after_rename")
+        disk.sync_folder(target.parent)
+        failpoint("commit.after_sync")
+
+    def _rewrite(self, file: GrowingFile, registry: str, expected: Digest, target: Path) -> None:
+        """Short frames stand in the middle: a blob's frames are full, so that a range is found by arithmetic."""
+        writer = ObjectWriter(target, self._keyring.key(registry), registry, BLOB, str(expected))
+        try:
+            for segment in full_segments(file.read_frames()):
+                writer.write(segment)
+            writer.publish(b"")
+        finally:
+            writer.discard()
+
+    async def _committed_before(self, registry: str, upload: str, expected: Digest) -> int:
+        size = await self._blobs.stat(registry, expected)
+        if size is None:
+            self._forget(registry, upload)
+            raise UploadUnknown(upload)
+        await self._workers.disk(disk.sync_folder, self._layout.blob(registry, expected).parent)
+        return size
+
+
+def _create(path: Path) -> None:
+    disk.ensure_folder(path.parent)
+    try:
+        fd = disk.create_file(path)
+    except FileExistsError:
+        if os.stat(path).st_size >= HEADER_BYTES:
+            return
+        os.unlink(path)  # a crash came before its header
+        fd = disk.create_file(path)
+    try:
+        failpoint("begin.before_header")
+        disk.write_all(fd, 0, [new_header()])
+    except OSError:
+        os.unlink(path)
+        raise
+    finally:
+        os.close(fd)
+
+
+def _list(folder: Path) -> list[StoredUpload]:
+    found: list[StoredUpload] = []
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if is_temporary(entry.name):
+                continue
+            with suppress(FileNotFoundError):
+                status = entry.stat()
+                found.append(
+                    StoredUpload(upload=entry.name, stored_bytes=status.st_size, written_us=status.st_mtime_ns // 1000)
+                )
+    return found

@@ -30,9 +30,7 @@ class BlobReader(Protocol):
         """The blob's size, or None."""
         ...
 
-    def read(
-        self, registry: str, digest: Digest, start: int = 0, stop: int | None = None
-    ) -> AsyncIterator[bytes]:
+    def read(self, registry: str, digest: Digest, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
         """The bytes [start, stop) in pieces of bounded size; `stop` past the end means the end.
 
         Raises BlobUnknown, RangeNotSatisfiable (start past the end), all before the first piece; ContentCorrupt.
@@ -135,18 +133,17 @@ class ObjectStore(Protocol):
 
 
 class LogStore(Protocol):
-    """Run logs: append-only, read by byte range while they grow."""
+    """Run logs: append-only, read by byte range while they grow.
+
+    A log has no end mark, so it needs no rewriting when it is complete: how long it must be, its run's row says.
+    """
 
     async def append(self, registry: str, name: str, offset: int, data: bytes) -> int:
         """Write `data` at `offset`, creating the log at 0, and return the new size.
 
         Bytes below the present size are skipped, so a repeated append changes nothing. Raises
-        RangeNotSatisfiable(size=present size) for a gap, Conflict when a sealed log would grow.
+        RangeNotSatisfiable(size=present size) for a gap.
         """
-        ...
-
-    async def seal(self, registry: str, name: str) -> int:
-        """Mark the log as complete and return its size: from here on a cut at its end is detected. Idempotent."""
         ...
 
     async def size(self, registry: str, name: str) -> int | None: ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from pathlib import Path
 
 from darsena.core.errors import ContentCorrupt, RangeNotSatisfiable
@@ -79,7 +80,8 @@ class StoredObject:
         frame = disk.read_exactly(self._fd, size, position)
         plaintext = self._cipher.open(index, frame)
         if index + 1 < self._shape.frames:
-            os.posix_fadvise(self._fd, position + size, _READ_AHEAD_BYTES, os.POSIX_FADV_WILLNEED)
+            with suppress(OSError):  # advice only
+                os.posix_fadvise(self._fd, position + size, _READ_AHEAD_BYTES, os.POSIX_FADV_WILLNEED)
         return plaintext
 
     def read_frame_now(self, index: int, scratch: bytearray) -> bytes | None:

@@ -22,6 +22,7 @@ class Segments:
         self._spare: bytearray | None = None
         self._filled = 0
         self._writing: Sequence[asyncio.Future[Any]] = ()
+        self.write_failed = False
 
     @property
     def tail(self) -> memoryview:
@@ -33,7 +34,7 @@ class Segments:
             async for chunk in chunks:
                 await self._take(memoryview(chunk))
         finally:
-            await settle(self._writing)
+            await self._settle()
 
     async def _take(self, chunk: memoryview) -> None:
         while chunk:
@@ -45,7 +46,14 @@ class Segments:
                 await self._hand_over()
 
     async def _hand_over(self) -> None:
-        await settle(self._writing)
+        await self._settle()
         self._writing = self._start(memoryview(self._buffer))
         self._buffer, self._spare = self._spare or bytearray(SEGMENT_BYTES), self._buffer
         self._filled = 0
+
+    async def _settle(self) -> None:
+        writing, self._writing = self._writing, ()
+        try:
+            await settle(writing)
+        finally:
+            self.write_failed = self.write_failed or any(future.exception() is not None for future in writing)

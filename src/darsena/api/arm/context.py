@@ -124,7 +124,7 @@ def make_route(
     who is signed in."""
 
     async def handle(raw: Request) -> Response:
-        call = Call(context=context, request=raw, request_id=new_guid())
+        call = Call(context=context, request=raw, request_id=raw.correlation_id or new_guid())
         try:
             if secured:
                 await _admit(call, action)
@@ -159,11 +159,19 @@ async def _admit(call: Call, action: str | None) -> None:
     """Authentication, then the subscription, then rights: who may not see a thing does not learn if it is there."""
     principal = await call.context.gate.authenticate_arm(call.request.headers.get(b"authorization"))
     call.principal = principal
-    set_caller(f"{principal.kind}:{principal.id}", call.request_id)
+    set_caller(principal.actor, call.request_id)
+    _check_names(call.request)
     if "subscription" in call.request.params:
         _check_subscription(call)
     if action is not None:
         await call.context.gate.authorize_arm(principal, action, _scope(call))
+
+
+def _check_names(request: Request) -> None:
+    """A slash that came encoded would make one segment look like several in the scope that rights are asked for."""
+    for name, value in request.params.items():
+        if "/" in value:
+            raise RequestInvalid(f"The name '{value[:80]}' has a slash in it.", name)
 
 
 def _check_subscription(call: Call) -> None:

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 
 from darsena.core.errors import RequestInvalid
 
-_TOKEN = re.compile(
-    r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<punctuation>[(),])|(?P<word>[A-Za-z][A-Za-z0-9/]*))", re.ASCII
-)
+_TOKEN = re.compile(r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<punctuation>[(),])|(?P<word>[A-Za-z][A-Za-z0-9/]*))", re.ASCII)
 _LIMIT = 4096
 
 Facts = Mapping[str, str]

@@ -95,9 +95,7 @@ async def _patch(call: Call) -> Response:
 
 
 async def _get(call: Call) -> Response:
-    return _answer(
-        call, await call.context.resources.read_registry(call.subscription_id, call.group, call.registry)
-    )
+    return _answer(call, await call.context.resources.read_registry(call.subscription_id, call.group, call.registry))
 
 
 async def _delete(call: Call) -> Response:

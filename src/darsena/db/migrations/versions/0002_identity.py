@@ -37,6 +37,7 @@ def _principals() -> None:
         sa.UniqueConstraint("object_id", name="uq_principal_object_id"),
         sa.UniqueConstraint("client_id", name="uq_principal_client_id"),
         sa.UniqueConstraint("tenant_id", "user_name", name="uq_principal_tenant_id_user_name"),
+        sqlite_autoincrement=True,
     )
     op.create_index("ix_principal_registry_uid_kind_name", "principal", ["registry_uid", "kind", "name"])
     op.create_table(
@@ -89,6 +90,7 @@ def _registry_credentials() -> None:
     op.create_table(
         "run_credential",
         sa.Column("id", _ID, sa.Identity(), nullable=False),
+        sa.Column("uid", sa.String(32), nullable=False),
         sa.Column("run_uid", sa.String(32), nullable=False),
         sa.Column("registry_uid", sa.String(32), nullable=False),
         sa.Column("hash", sa.String, nullable=False),
@@ -96,6 +98,7 @@ def _registry_credentials() -> None:
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_run_credential"),
         sa.UniqueConstraint("run_uid", name="uq_run_credential_run_uid"),
+        sqlite_autoincrement=True,
     )
     op.create_index("ix_run_credential_registry_uid", "run_credential", ["registry_uid"])
     op.create_index("ix_run_credential_expires_at", "run_credential", ["expires_at"])

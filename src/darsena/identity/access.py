@@ -1,0 +1,143 @@
+"""The decision: who may do what. Pure functions, deny by default; every door of the server asks here and only here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from darsena.identity.model import ANY, Grants, Holder, RegistryFacts, RoleAssignment, ScopeRequest
+from darsena.identity.roles import Role, find_role
+from darsena.identity.scopes import (
+    ARTIFACT_ACTIONS,
+    CATALOG,
+    DELETE,
+    DELETED_CATALOG,
+    DELETED_READ,
+    DELETED_RESTORE,
+    LEGACY_ARTIFACT,
+    METADATA_READ,
+    METADATA_WRITE,
+    PULL,
+    PUSH,
+    REGISTRY,
+    REPOSITORY,
+    REPOSITORY_ACTIONS,
+    UNTAG,
+)
+
+_ACR: Final = "Microsoft.ContainerRegistry/registries"
+_EVERYTHING: Final = frozenset({*REPOSITORY_ACTIONS, UNTAG, CATALOG, DELETED_CATALOG})
+
+_LEGACY: Final = {
+    f"{_ACR}/pull/read": (PULL, METADATA_READ, CATALOG),
+    f"{_ACR}/push/write": (PUSH, UNTAG),
+    f"{_ACR}/artifacts/delete": (DELETE, UNTAG),
+    f"{_ACR}/metadata/read": (METADATA_READ,),
+    f"{_ACR}/metadata/write": (METADATA_WRITE, UNTAG),
+    f"{_ACR}/deleted/read": (DELETED_READ, DELETED_CATALOG),
+    f"{_ACR}/deleted/restore/action": (DELETED_RESTORE,),
+}
+"""What a control-plane action is worth on images while the registry is in legacy permission mode."""
+
+_ABAC: Final = {
+    f"{_ACR}/repositories/content/read": (PULL,),
+    f"{_ACR}/repositories/content/write": (PUSH,),
+    f"{_ACR}/repositories/content/delete": (DELETE, UNTAG),
+    f"{_ACR}/repositories/metadata/read": (METADATA_READ,),
+    f"{_ACR}/repositories/metadata/write": (METADATA_WRITE, UNTAG),
+    f"{_ACR}/catalog/read": (CATALOG,),
+}
+"""What a data action is worth while the registry is in ABAC mode, where nothing else counts."""
+
+
+def decide(holder: Holder, facts: RegistryFacts, requested: Sequence[ScopeRequest] | None) -> Grants:
+    """Of the requested scopes what this holder may have in this registry; None asks for all that it has.
+
+    A scope of which nothing is granted is absent from the answer.
+    """
+    held = Grants(_entries(_list_rights(holder, facts)))
+    if requested is None:
+        return held
+    if facts.abac and holder.principal.is_entra:
+        requested = [scope for scope in requested if scope.type == REGISTRY or scope.name != ANY]
+    return restrict(held, requested)
+
+
+def restrict(grants: Grants, requested: Iterable[ScopeRequest]) -> Grants:
+    """What is in both. Asking to delete where only tags may be removed gives `untag`."""
+    entries: list[ScopeRequest] = []
+    for scope in requested:
+        wanted = scope.actions | {UNTAG} if DELETE in scope.actions else scope.actions
+        granted = frozenset(action for action in wanted if grants.allows(scope.type, scope.name, action))
+        if DELETE in granted:
+            granted -= {UNTAG}  # delete says it already
+        if granted:
+            entries.append(ScopeRequest(scope.type, scope.name, granted))
+    return Grants(entries)
+
+
+def arm_allows(assignments: Iterable[RoleAssignment], action: str, scope: str) -> bool:
+    """Whether a role held at `scope`, or above it, has this control-plane action."""
+    return any(role.allows(action) for role in _list_roles(assignments, scope))
+
+
+def covers(assigned: str, scope: str) -> bool:
+    """Whether an assignment at one ARM scope counts at the other: the same id or one below it, case aside."""
+    above, here = assigned.strip("/").lower(), scope.strip("/").lower()
+    return not above or here == above or here.startswith(f"{above}/")
+
+
+def _list_rights(holder: Holder, facts: RegistryFacts) -> frozenset[str]:
+    """Everything that the holder may do in the registry, on every repository of it."""
+    if not holder.enabled:
+        return frozenset()
+    match holder.principal.kind:
+        case "user" | "service_principal" | "managed_identity":
+            return _list_role_rights(holder, facts)
+        case "admin":
+            mine = facts.admin_enabled and holder.registry_uid == facts.uid
+            return _EVERYTHING if mine else frozenset()
+        case "run":
+            mine = holder.registry_uid == facts.uid and not facts.abac
+            return frozenset({PULL, PUSH, METADATA_READ}) if mine else frozenset()
+        case "anonymous":
+            return frozenset({PULL, METADATA_READ}) if facts.anonymous_pull else frozenset()
+        case "token":
+            return frozenset()  # rights of tokens come from a scope map, never from here
+
+
+def _list_role_rights(holder: Holder, facts: RegistryFacts) -> frozenset[str]:
+    table = _ABAC if facts.abac else _LEGACY
+    allows: Callable[[Role, str], bool] = Role.allows_data if facts.abac else Role.allows
+    return frozenset(
+        right
+        for role in _list_roles(holder.assignments, facts.resource_id)
+        for action, rights in table.items()
+        if allows(role, action)
+        for right in rights
+    )
+
+
+def _list_roles(assignments: Iterable[RoleAssignment], scope: str) -> list[Role]:
+    """Roles that count at this scope. One under a condition does not: conditions are not evaluated."""
+    found = [
+        find_role(assignment.role_definition_id)
+        for assignment in assignments
+        if assignment.condition is None and covers(assignment.scope, scope)
+    ]
+    return [role for role in found if role is not None]
+
+
+def _entries(rights: frozenset[str]) -> list[ScopeRequest]:
+    """Rights as scopes: on all repositories, and on the registry's lists."""
+    entries: list[ScopeRequest] = []
+    repository = rights - {CATALOG, DELETED_CATALOG}
+    if repository:
+        entries.append(ScopeRequest(REPOSITORY, ANY, repository))
+    artifact = rights & frozenset(ARTIFACT_ACTIONS)
+    if artifact:
+        entries.append(ScopeRequest(LEGACY_ARTIFACT, ANY, artifact))
+    entries.extend(
+        ScopeRequest(REGISTRY, name, frozenset({ANY})) for name in (CATALOG, DELETED_CATALOG) if name in rights
+    )
+    return entries

@@ -1,0 +1,203 @@
+"""What is in a registry: lists, views with counts, attributes. Lists page by key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from darsena.core.digest import Digest
+from darsena.core.errors import ManifestUnknown, RepositoryUnknown, TagUnknown
+from darsena.core.names import RepositoryName, TagName
+from darsena.db import Database, Tx
+from darsena.registry import document as documents
+from darsena.registry.events import ManifestUpdated, RepositoryUpdated, TagUpdated
+from darsena.registry.manifests import SEALED_KIND
+from darsena.registry.model import Manifest, ManifestView, OrderBy, Page, Registry, Repository, RepositoryView, Tag
+from darsena.registry.store import manifests, repositories, tags
+from darsena.storage.keyring import Keyring
+
+DETAILS_KIND = "quarantine"
+
+
+class Catalog:
+    def __init__(self, db: Database, keyring: Keyring) -> None:
+        self._db = db
+        self._keyring = keyring
+
+    # --- lists --------------------------------------------------------------------------------------------------
+
+    async def list_repositories(self, registry: Registry, *, last: str, limit: int) -> Page[str]:
+        names = await self._db.read(repositories.list_names, registry.uid, last, limit + 1)
+        return Page(items=tuple(names[:limit]), last=names[limit - 1] if len(names) > limit > 0 else None)
+
+    async def list_tag_names(
+        self, registry: Registry, repository: RepositoryName, *, last: str, limit: int
+    ) -> Page[str]:
+        """Raises RepositoryUnknown."""
+
+        def read(tx: Tx) -> list[str]:
+            return tags.list_names(tx, _get(tx, registry, repository).id, last, limit + 1)
+
+        names = await self._db.read(read)
+        return Page(items=tuple(names[:limit]), last=names[limit - 1] if len(names) > limit > 0 else None)
+
+    async def list_tags(
+        self,
+        registry: Registry,
+        repository: RepositoryName,
+        *,
+        last: str,
+        limit: int,
+        order: OrderBy,
+        digest: Digest | None,
+    ) -> Page[Tag]:
+        def read(tx: Tx) -> list[Tag]:
+            found = _get(tx, registry, repository)
+            return tags.list_page(tx, found.id, last=last, limit=limit + 1, order=order, digest=digest)
+
+        rows = await self._db.read(read)
+        return Page(items=tuple(rows[:limit]), last=rows[limit - 1].name if len(rows) > limit > 0 else None)
+
+    async def list_manifests(
+        self, registry: Registry, repository: RepositoryName, *, last: Digest | None, limit: int, order: OrderBy
+    ) -> Page[ManifestView]:
+        def read(tx: Tx) -> tuple[list[Manifest], dict[Digest, list[str]]]:
+            found = _get(tx, registry, repository)
+            rows = manifests.list_page(tx, found.id, last=last, limit=limit + 1, order=order)
+            return rows, tags.map_by_digest(tx, found.id, [row.digest for row in rows])
+
+        rows, names = await self._db.read(read)
+        views = tuple(ManifestView(manifest=row, tags=tuple(names.get(row.digest, ()))) for row in rows[:limit])
+        return Page(items=views, last=str(rows[limit - 1].digest) if len(rows) > limit > 0 else None)
+
+    async def list_referrers(
+        self,
+        registry: Registry,
+        repository: RepositoryName,
+        subject: Digest,
+        *,
+        artifact_type: str | None,
+        last: Digest | None,
+        limit: int,
+    ) -> Page[tuple[Manifest, dict[str, str] | None]]:
+        """Manifests that name `subject`, with their annotations; an unknown repository or subject has none."""
+
+        def read(tx: Tx) -> list[Manifest]:
+            found = repositories.find(tx, registry.uid, repository)
+            if found is None:
+                return []
+            return manifests.list_referrers(tx, found.id, subject, last=last, limit=limit + 1)
+
+        rows = await self._db.read(read)
+        wanted = [row for row in rows[:limit] if artifact_type in (None, row.artifact_type)]
+        items = tuple((row, documents.read_annotations(self._open(registry, row))) for row in wanted)
+        return Page(items=items, last=str(rows[limit - 1].digest) if len(rows) > limit > 0 else None)
+
+    # --- one ----------------------------------------------------------------------------------------------------
+
+    async def get_repository(self, registry: Registry, repository: RepositoryName) -> RepositoryView:
+        return await self._db.read(lambda tx: repositories.view(tx, _get(tx, registry, repository)))
+
+    async def get_tag(self, registry: Registry, repository: RepositoryName, name: TagName) -> Tag:
+        """Raises TagUnknown, also in an unknown repository, as ACR does."""
+        return await self._db.read(lambda tx: _get_tag(tx, registry, repository, name)[1])
+
+    async def get_manifest(
+        self, registry: Registry, repository: RepositoryName, digest: Digest
+    ) -> tuple[ManifestView, list[dict[str, Any]] | None, str | None]:
+        """The view, the children of an index (None for others) and the quarantine details."""
+
+        def read(tx: Tx) -> tuple[ManifestView, bytes | None]:
+            found, row = _get_manifest(tx, registry, repository, digest)
+            names = tags.map_by_digest(tx, found.id, [digest]).get(digest, [])
+            details = manifests.find_quarantine_details(tx, found.id, digest)
+            return ManifestView(manifest=row, tags=tuple(names)), details
+
+        view, sealed = await self._db.read(read)
+        row = view.manifest
+        children = documents.read_children(self._open(registry, row)) if row.media_type in documents.INDEXES else None
+        details = None
+        if sealed is not None:
+            details = self._keyring.unseal(registry.uid, DETAILS_KIND, str(digest), sealed).decode("utf-8")
+        return view, children, details
+
+    # --- attributes ---------------------------------------------------------------------------------------------
+
+    async def set_repository_attributes(
+        self, registry: Registry, repository: RepositoryName, changes: Mapping[str, bool]
+    ) -> None:
+        """`changes` are column names of Attributes; locks never forbid this, or nothing could be unlocked."""
+
+        def write(tx: Tx) -> None:
+            found = _get(tx, registry, repository)
+            if changes:
+                repositories.set_attributes(tx, found.id, changes)
+                event = RepositoryUpdated(repository=repository, attributes=dict(changes))
+                tx.emit(registry.stream, event)
+
+        await self._db.transact(write)
+
+    async def set_tag_attributes(
+        self, registry: Registry, repository: RepositoryName, name: TagName, changes: Mapping[str, bool]
+    ) -> None:
+        def write(tx: Tx) -> None:
+            found, _ = _get_tag(tx, registry, repository, name)
+            if changes:
+                tags.set_attributes(tx, found.id, name, changes)
+                tx.emit(registry.stream, TagUpdated(repository=repository, tag=name, attributes=dict(changes)))
+
+        await self._db.transact(write)
+
+    async def set_manifest_attributes(
+        self,
+        registry: Registry,
+        repository: RepositoryName,
+        digest: Digest,
+        changes: Mapping[str, bool],
+        *,
+        quarantine_state: str | None = None,
+        quarantine_details: str | None = None,
+    ) -> None:
+        values: dict[str, Any] = dict(changes)
+        if quarantine_state is not None:
+            values["quarantine_state"] = quarantine_state
+        if quarantine_details is not None:
+            plain = quarantine_details.encode()
+            values["quarantine_details"] = self._keyring.seal(registry.uid, DETAILS_KIND, str(digest), plain)
+
+        def write(tx: Tx) -> None:
+            found, _ = _get_manifest(tx, registry, repository, digest)
+            if values:
+                manifests.set_attributes(tx, found.id, digest, values)
+                event = ManifestUpdated(repository=repository, digest=str(digest), attributes=dict(changes))
+                tx.emit(registry.stream, event)
+
+        await self._db.transact(write)
+
+    def _open(self, registry: Registry, row: Manifest) -> bytes:
+        return self._keyring.unseal(registry.uid, SEALED_KIND, str(row.digest), row.sealed)
+
+
+def _get(tx: Tx, registry: Registry, name: RepositoryName) -> Repository:
+    found = repositories.find(tx, registry.uid, name)
+    if found is None:
+        raise RepositoryUnknown(name)
+    return found
+
+
+def _get_tag(tx: Tx, registry: Registry, repository: RepositoryName, name: TagName) -> tuple[Repository, Tag]:
+    found = repositories.find(tx, registry.uid, repository)
+    tag = None if found is None else tags.find(tx, found.id, name)
+    if found is None or tag is None:
+        raise TagUnknown(name)
+    return found, tag
+
+
+def _get_manifest(
+    tx: Tx, registry: Registry, repository: RepositoryName, digest: Digest
+) -> tuple[Repository, Manifest]:
+    found = repositories.find(tx, registry.uid, repository)
+    row = None if found is None else manifests.find(tx, found.id, digest)
+    if found is None or row is None:
+        raise ManifestUnknown(str(digest))
+    return found, row

@@ -1,0 +1,107 @@
+"""Point look-ups for pulls: prepared statements on one read-only SQLite connection, used in the event loop.
+
+`PRAGMA data_version` tells, in a few microseconds, whether any other connection has committed since: only then is what
+was looked up forgotten, so a pull after a finished write sees it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+from darsena.core.digest import Digest
+from darsena.registry.manifests import SEALED_KIND
+from darsena.storage.keyring import Keyring
+
+_BY_TAG = """
+SELECT m.repository_id, m.digest, m.media_type
+FROM repository AS r
+JOIN tag AS t ON t.repository_id = r.id
+JOIN manifest AS m ON m.repository_id = r.id AND m.digest = t.digest
+WHERE r.registry_uid = ? AND r.name = ? AND t.name = ?
+  AND r.read_enabled AND t.read_enabled AND m.read_enabled
+"""
+_BY_DIGEST = """
+SELECT m.repository_id, m.digest, m.media_type
+FROM repository AS r
+JOIN manifest AS m ON m.repository_id = r.id
+WHERE r.registry_uid = ? AND r.name = ? AND m.digest = ?
+  AND r.read_enabled AND m.read_enabled
+"""
+_SEALED = "SELECT sealed FROM manifest WHERE repository_id = ? AND digest = ?"
+_BLOB = """
+SELECT b.size
+FROM repository AS r
+JOIN repository_blob AS l ON l.repository_id = r.id
+JOIN blob AS b ON b.registry_uid = r.registry_uid AND b.digest = l.digest
+WHERE r.registry_uid = ? AND r.name = ? AND l.digest = ? AND r.read_enabled
+"""
+STATEMENTS = {"manifest by tag": _BY_TAG, "manifest by digest": _BY_DIGEST, "sealed": _SEALED, "blob": _BLOB}
+
+_CAPACITY = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class HotRow:
+    repository_id: int
+    digest: bytes
+    media_type: str
+
+
+class HotLookup:
+    """Not for several threads. `None` stands for everything that cannot be pulled, whatever the reason."""
+
+    def __init__(self, database: Path, keyring: Keyring) -> None:
+        self._connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, isolation_level=None)
+        self._connection.execute("PRAGMA mmap_size=268435456")
+        self._connection.execute("PRAGMA query_only=ON")
+        self._connection.execute("PRAGMA busy_timeout=2000")
+        self._keyring = keyring
+        self._version = -1
+        self._rows: dict[tuple[str, str, str], HotRow | None] = {}
+        self._sizes: dict[tuple[str, str, bytes], int | None] = {}
+
+    def find_manifest(self, registry_uid: str, name: str, reference: str) -> HotRow | None:
+        """By tag or digest. Raises DigestInvalid."""
+        self._refresh()
+        key = (registry_uid, name, reference)
+        if key in self._rows:
+            return self._rows[key]
+        if ":" in reference:
+            found = self._connection.execute(_BY_DIGEST, (registry_uid, name, Digest.parse(reference).stored))
+        else:
+            found = self._connection.execute(_BY_TAG, key)
+        row = found.fetchone()
+        hot = None if row is None else HotRow(*row)
+        if len(self._rows) < _CAPACITY:
+            self._rows[key] = hot
+        return hot
+
+    def open_manifest(self, registry_uid: str, row: HotRow) -> bytes | None:
+        """The exact bytes. Raises ContentCorrupt; None when it has gone meanwhile."""
+        found = self._connection.execute(_SEALED, (row.repository_id, row.digest)).fetchone()
+        if found is None:
+            return None
+        return self._keyring.unseal(registry_uid, SEALED_KIND, str(Digest.from_stored(row.digest)), found[0])
+
+    def find_blob_size(self, registry_uid: str, name: str, digest: bytes) -> int | None:
+        self._refresh()
+        key = (registry_uid, name, digest)
+        if key in self._sizes:
+            return self._sizes[key]
+        row = self._connection.execute(_BLOB, key).fetchone()
+        size = None if row is None else int(row[0])
+        if len(self._sizes) < _CAPACITY:
+            self._sizes[key] = size
+        return size
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _refresh(self) -> None:
+        version = self._connection.execute("PRAGMA data_version").fetchone()[0]
+        if version != self._version:
+            self._version = version
+            self._rows.clear()
+            self._sizes.clear()

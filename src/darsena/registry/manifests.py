@@ -1,0 +1,187 @@
+"""Manifests and tags: put and looked up. A manifest is accepted only when all that it references is there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from darsena.core.digest import Digest
+from darsena.core.errors import (
+    BlobUnknown,
+    Locked,
+    ManifestBlobUnknown,
+    ManifestUnknown,
+    RepositoryUnknown,
+    RequestTooLarge,
+)
+from darsena.core.failpoints import failpoint
+from darsena.core.media_types import IMAGE_CONFIGS
+from darsena.core.names import RepositoryName, TagName
+from darsena.db import Database, Tx
+from darsena.registry import document as documents
+from darsena.registry.document import Document
+from darsena.registry.events import ManifestPushed, TagMoved
+from darsena.registry.model import Manifest, Pushed, Registry, Repository
+from darsena.registry.store import blobs, manifests, repositories, tags
+from darsena.registry.uploading import ensure_repository
+from darsena.storage.keyring import Keyring
+from darsena.storage.port import BlobStore
+
+SEALED_KIND = "manifest"
+_CONFIG_LIMIT_BYTES = 4 * 1024 * 1024
+
+Reference = TagName | Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """A manifest's exact bytes and what goes with them."""
+
+    content: bytes
+    media_type: str
+    digest: Digest
+
+
+class Manifests:
+    def __init__(self, db: Database, store: BlobStore, keyring: Keyring) -> None:
+        self._db = db
+        self._store = store
+        self._keyring = keyring
+
+    async def put(
+        self, registry: Registry, repository: RepositoryName, reference: Reference, content: bytes, content_type: str
+    ) -> Pushed:
+        """Store these exact bytes and, for a tag, move it: one transaction, visible whole.
+
+        Raises ManifestInvalid, DigestMismatch, ManifestBlobUnknown (one digest for each that is missing), Locked.
+        """
+        expected = reference if isinstance(reference, Digest) else None
+        document = documents.parse(content, content_type, expected)
+        if expected is not None:
+            expected.check(document.digest)
+        await self._keyring.load(registry.uid)
+        platform = await self._read_platform(registry, repository, document)
+        sealed = self._keyring.seal(registry.uid, SEALED_KIND, str(document.digest), content)
+        failpoint("manifest.before_transaction")
+        pushed = await self._db.transact(self._put, registry, repository, reference, document, sealed, platform)
+        failpoint("manifest.after_transaction")
+        return pushed
+
+    async def get(self, registry: Registry, repository: RepositoryName, reference: Reference) -> Served:
+        """Raises RepositoryUnknown, ManifestUnknown, Locked."""
+        found = await self._db.read(self.find, registry.uid, repository, reference)
+        return self.open(registry, found)
+
+    def open(self, registry: Registry, found: Manifest) -> Served:
+        """Raises ContentCorrupt rather than give bytes that are not what was pushed."""
+        content = self._keyring.unseal(registry.uid, SEALED_KIND, str(found.digest), found.sealed)
+        return Served(content=content, media_type=found.media_type, digest=found.digest)
+
+    def find(self, tx: Tx, registry_uid: str, name: RepositoryName, reference: Reference) -> Manifest:
+        """The row for a pull: locks against reading are honoured."""
+        repository = get_readable(tx, registry_uid, name)
+        digest = reference if isinstance(reference, Digest) else self._resolve(tx, repository, reference)
+        found = manifests.find(tx, repository.id, digest)
+        if found is None:
+            raise ManifestUnknown(str(reference))
+        if not found.attributes.read_enabled:
+            raise Locked(f"the manifest {digest} is locked against reading (readEnabled is false)")
+        return found
+
+    async def get_blob_size(self, registry: Registry, repository: RepositoryName, digest: Digest) -> int:
+        """Bytes of a blob that may be served from this repository. Raises RepositoryUnknown, BlobUnknown, Locked."""
+        return await self._db.read(self.find_blob_size, registry.uid, repository, digest)
+
+    def find_blob_size(self, tx: Tx, registry_uid: str, name: RepositoryName, digest: Digest) -> int:
+        repository = get_readable(tx, registry_uid, name)
+        size = blobs.find_linked_size(tx, registry_uid, repository.id, digest)
+        if size is None:
+            raise BlobUnknown(str(digest))
+        return size
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _resolve(self, tx: Tx, repository: Repository, tag: TagName) -> Digest:
+        found = tags.find(tx, repository.id, tag)
+        if found is None:
+            raise ManifestUnknown(tag)
+        if not found.attributes.read_enabled:
+            raise Locked(f"the tag {tag} is locked against reading (readEnabled is false)")
+        return found.digest
+
+    async def _read_platform(
+        self, registry: Registry, repository: RepositoryName, document: Document
+    ) -> tuple[str | None, str | None]:
+        """From the image's config, which must be in this very repository to be looked at."""
+        if document.config is None or document.config_media_type not in IMAGE_CONFIGS:
+            return None, None
+        try:
+            await self.get_blob_size(registry, repository, document.config)
+            config = await self._store.read_whole(registry.uid, document.config, _CONFIG_LIMIT_BYTES)
+        except (RepositoryUnknown, BlobUnknown, RequestTooLarge, Locked):
+            return None, None  # the transaction says what is missing
+        return documents.read_platform(config)
+
+    def _put(
+        self,
+        tx: Tx,
+        registry: Registry,
+        name: RepositoryName,
+        reference: Reference,
+        document: Document,
+        sealed: bytes,
+        platform: tuple[str | None, str | None],
+    ) -> Pushed:
+        repository = ensure_repository(tx, registry, name)
+        existing = manifests.find(tx, repository.id, document.digest)
+        if existing is not None and not existing.attributes.write_enabled:
+            raise Locked(f"the manifest {document.digest} is locked against writing (writeEnabled is false)")
+        self._check_references(tx, repository, document)
+        if existing is None:
+            manifests.insert_new(tx, repository.id, document, sealed, platform)
+            tx.emit(registry.stream, _pushed_event(name, document))
+        if isinstance(reference, TagName):
+            self._move_tag(tx, registry, repository, reference, document.digest)
+        if existing is None or tx.events:
+            repositories.touch(tx, repository.id)
+        return Pushed(digest=document.digest, subject=document.subject, is_new=existing is None)
+
+    def _check_references(self, tx: Tx, repository: Repository, document: Document) -> None:
+        """A missing subject is fine (distribution-spec, Pushing Manifests with Subject)."""
+        linked = blobs.list_linked(tx, repository.id, document.blobs)
+        known = manifests.list_known(tx, repository.id, document.manifests)
+        missing = [digest for digest in document.blobs if digest not in linked]
+        missing += [digest for digest in document.manifests if digest not in known]
+        if missing:
+            raise ManifestBlobUnknown([str(digest) for digest in missing])
+
+    def _move_tag(self, tx: Tx, registry: Registry, repository: Repository, name: TagName, digest: Digest) -> None:
+        existing = tags.find(tx, repository.id, name)
+        if existing is not None and not existing.attributes.write_enabled:
+            raise Locked(f"the tag {name} is locked against writing (writeEnabled is false)")
+        if existing is not None and existing.digest == digest:
+            return
+        tags.put(tx, repository.id, name, digest, existing)
+        previous = None if existing is None else str(existing.digest)
+        event = TagMoved(repository=repository.name, tag=name, previous_digest=previous, digest=str(digest))
+        tx.emit(registry.stream, event)
+
+
+def get_readable(tx: Tx, registry_uid: str, name: RepositoryName) -> Repository:
+    """Raises RepositoryUnknown, Locked."""
+    repository = repositories.find(tx, registry_uid, name)
+    if repository is None:
+        raise RepositoryUnknown(name)
+    if not repository.attributes.read_enabled:
+        raise Locked(f"the repository {name} is locked against reading (readEnabled is false)")
+    return repository
+
+
+def _pushed_event(name: RepositoryName, document: Document) -> ManifestPushed:
+    return ManifestPushed(
+        repository=name,
+        digest=str(document.digest),
+        media_type=document.media_type,
+        size=document.size,
+        artifact_type=document.artifact_type,
+        subject=None if document.subject is None else str(document.subject),
+    )

@@ -1,0 +1,33 @@
+"""The data plane's use cases, together as the composition root makes them."""
+
+from __future__ import annotations
+
+from darsena.db import Database, Tx
+from darsena.identity.model import RegistryFacts
+from darsena.journal import registry_stream
+from darsena.registry.catalog import Catalog
+from darsena.registry.deleting import Deleting
+from darsena.registry.manifests import Manifests
+from darsena.registry.model import Registry
+from darsena.registry.store import repositories
+from darsena.registry.uploading import Uploading
+from darsena.storage.keyring import Keyring
+from darsena.storage.port import Storage
+
+
+class RegistryService:
+    def __init__(self, db: Database, storage: Storage, keyring: Keyring) -> None:
+        self.blobs = storage.blobs
+        self.uploading = Uploading(db, storage.uploads, storage.blobs)
+        self.manifests = Manifests(db, storage.blobs, keyring)
+        self.catalog = Catalog(db, keyring)
+        self.deleting = Deleting(db)
+
+
+def to_registry(facts: RegistryFacts) -> Registry:
+    return Registry(uid=facts.uid, stream=registry_stream(facts.uid, facts.region))
+
+
+def has_repository(tx: Tx, registry_uid: str, name: str) -> bool:
+    """Whether a repository of this name is there: for base images that stand in for well-known ones."""
+    return repositories.find(tx, registry_uid, name) is not None

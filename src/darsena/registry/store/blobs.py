@@ -1,0 +1,99 @@
+"""Rows of `blob` (a registry's bytes) and `repository_blob` (which repositories may serve them)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, func, select, update
+
+from darsena.core.digest import Digest
+from darsena.db import Tx
+from darsena.db.dialects import insert_ignore
+from darsena.registry.tables import blob, repository, repository_blob
+
+_CHUNK = 500
+
+
+def find_size(tx: Tx, registry_uid: str, digest: Digest) -> int | None:
+    """Bytes of a blob that the registry has, in whatever repository."""
+    return tx.execute(
+        select(blob.c.size).where(blob.c.registry_uid == registry_uid, blob.c.digest == digest.stored)
+    ).scalar()
+
+
+def find_linked_size(tx: Tx, registry_uid: str, repository_id: int, digest: Digest) -> int | None:
+    """Bytes of a blob that this repository may serve."""
+    return tx.execute(
+        select(blob.c.size)
+        .join(repository_blob, repository_blob.c.digest == blob.c.digest)
+        .where(
+            repository_blob.c.repository_id == repository_id,
+            repository_blob.c.digest == digest.stored,
+            blob.c.registry_uid == registry_uid,
+        )
+    ).scalar()
+
+
+def add(tx: Tx, registry_uid: str, digest: Digest, size: int) -> bool:
+    """Note that the registry has these bytes; clears a mark of gc. Returns whether it is new."""
+    values = {"registry_uid": registry_uid, "digest": digest.stored, "size": size, "created_at": tx.now_us}
+    added = tx.execute(insert_ignore(tx.dialect, blob, values)).rowcount == 1
+    if not added:
+        here = (blob.c.registry_uid == registry_uid) & (blob.c.digest == digest.stored)
+        unmark = update(blob).where(here, blob.c.gc_marked_at.is_not(None)).values(gc_marked_at=None)
+        tx.connection.execute(unmark)  # gc's own note, not a fact for the journal
+    return added
+
+
+def link(tx: Tx, repository_id: int, digest: Digest) -> bool:
+    """Let the repository serve it; returns whether that is new."""
+    values = {"repository_id": repository_id, "digest": digest.stored, "created_at": tx.now_us}
+    return tx.execute(insert_ignore(tx.dialect, repository_blob, values)).rowcount == 1
+
+
+def unlink(tx: Tx, repository_id: int, digest: Digest) -> bool:
+    here = (repository_blob.c.repository_id == repository_id) & (repository_blob.c.digest == digest.stored)
+    return tx.execute(delete(repository_blob).where(here)).rowcount == 1
+
+
+def unlink_all(tx: Tx, repository_id: int) -> None:
+    tx.execute(delete(repository_blob).where(repository_blob.c.repository_id == repository_id))
+
+
+def list_linked(tx: Tx, repository_id: int, digests: Sequence[Digest]) -> set[Digest]:
+    """Which of these blobs the repository may serve."""
+    linked: set[Digest] = set()
+    for start in range(0, len(digests), _CHUNK):
+        part = [digest.stored for digest in digests[start : start + _CHUNK]]
+        rows = tx.execute(
+            select(repository_blob.c.digest).where(
+                repository_blob.c.repository_id == repository_id, repository_blob.c.digest.in_(part)
+            )
+        )
+        linked |= {Digest.from_stored(row.digest) for row in rows}
+    return linked
+
+
+def list_repositories_with(tx: Tx, registry_uid: str, digest: Digest, limit: int = 100) -> list[str]:
+    """Names of repositories of the registry that may serve it."""
+    rows = tx.execute(
+        select(repository.c.name)
+        .join(repository_blob, repository_blob.c.repository_id == repository.c.id)
+        .where(repository_blob.c.digest == digest.stored, repository.c.registry_uid == registry_uid)
+        .order_by(repository.c.name)
+        .limit(limit)
+    )
+    return [row.name for row in rows]
+
+
+def sum_sizes(tx: Tx, registry_uid: str) -> tuple[int, int]:
+    """(bytes, number) of all blobs of the registry."""
+    total = func.coalesce(func.sum(blob.c.size), 0).label("total")
+    row = tx.execute(
+        select(total, func.count().label("number")).select_from(blob).where(blob.c.registry_uid == registry_uid)
+    ).one()
+    return int(row.total), int(row.number)
+
+
+def remove_all(tx: Tx, registry_uid: str) -> None:
+    tx.execute(delete(blob).where(blob.c.registry_uid == registry_uid))

@@ -1,0 +1,189 @@
+"""Rows of `manifest` and `manifest_reference`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, and_, delete, insert, or_, select, update
+
+from darsena.core.digest import Digest
+from darsena.db import Tx
+from darsena.registry.document import Document
+from darsena.registry.model import Manifest, OrderBy
+from darsena.registry.store.repositories import attributes_of
+from darsena.registry.tables import manifest, manifest_reference
+
+_CHUNK = 500
+
+
+def find(tx: Tx, repository_id: int, digest: Digest) -> Manifest | None:
+    row = tx.execute(select(manifest).where(_here(repository_id, digest))).first()
+    return None if row is None else _manifest(row)
+
+
+def find_quarantine_details(tx: Tx, repository_id: int, digest: Digest) -> bytes | None:
+    """Sealed, as it stands in the column."""
+    return tx.execute(select(manifest.c.quarantine_details).where(_here(repository_id, digest))).scalar()
+
+
+def insert_new(
+    tx: Tx, repository_id: int, document: Document, sealed: bytes, platform: tuple[str | None, str | None]
+) -> None:
+    locks = {"read_enabled": True, "write_enabled": True, "delete_enabled": True, "list_enabled": True}
+    tx.execute(
+        insert(manifest).values(
+            repository_id=repository_id,
+            digest=document.digest.stored,
+            media_type=document.media_type,
+            size=document.size,
+            sealed=sealed,
+            image_size=document.image_size,
+            config_media_type=document.config_media_type,
+            architecture=platform[0],
+            os=platform[1],
+            artifact_type=document.artifact_type,
+            subject=None if document.subject is None else document.subject.stored,
+            created_at=tx.now_us,
+            updated_at=tx.now_us,
+            **locks,
+        )
+    )
+    references = _references(repository_id, document)
+    for start in range(0, len(references), _CHUNK):
+        tx.execute(insert(manifest_reference), references[start : start + _CHUNK])
+
+
+def _references(repository_id: int, document: Document) -> list[dict[str, Any]]:
+    targets = dict.fromkeys(document.blobs, False) | dict.fromkeys(document.manifests, True)
+    return [
+        {
+            "repository_id": repository_id,
+            "manifest": document.digest.stored,
+            "target": target.stored,
+            "is_manifest": is_manifest,
+        }
+        for target, is_manifest in targets.items()
+    ]
+
+
+def remove(tx: Tx, repository_id: int, digest: Digest) -> None:
+    here = and_(manifest_reference.c.repository_id == repository_id, manifest_reference.c.manifest == digest.stored)
+    tx.execute(delete(manifest_reference).where(here))
+    tx.execute(delete(manifest).where(_here(repository_id, digest)))
+
+
+def remove_all(tx: Tx, repository_id: int) -> None:
+    tx.execute(delete(manifest_reference).where(manifest_reference.c.repository_id == repository_id))
+    tx.execute(delete(manifest).where(manifest.c.repository_id == repository_id))
+
+
+def set_attributes(tx: Tx, repository_id: int, digest: Digest, changes: Mapping[str, Any]) -> None:
+    tx.execute(update(manifest).where(_here(repository_id, digest)).values(**changes, updated_at=tx.now_us))
+
+
+def list_known(tx: Tx, repository_id: int, digests: Sequence[Digest]) -> set[Digest]:
+    """Which of these manifests the repository has."""
+    known: set[Digest] = set()
+    for part in _chunks(digests):
+        rows = tx.execute(
+            select(manifest.c.digest).where(
+                manifest.c.repository_id == repository_id, manifest.c.digest.in_([digest.stored for digest in part])
+            )
+        )
+        known |= {Digest.from_stored(row.digest) for row in rows}
+    return known
+
+
+def list_all(tx: Tx, repository_id: int) -> list[Manifest]:
+    rows = tx.execute(select(manifest).where(manifest.c.repository_id == repository_id).order_by(manifest.c.created_at))
+    return [_manifest(row) for row in rows]
+
+
+def list_referrers(
+    tx: Tx, repository_id: int, subject: Digest, *, last: Digest | None = None, limit: int = 1000
+) -> list[Manifest]:
+    """Manifests whose subject is this digest, by digest, beginning after `last`."""
+    statement = select(manifest).where(manifest.c.repository_id == repository_id, manifest.c.subject == subject.stored)
+    if last is not None:
+        statement = statement.where(manifest.c.digest > last.stored)
+    return [_manifest(row) for row in tx.execute(statement.order_by(manifest.c.digest).limit(limit))]
+
+
+def list_parents(tx: Tx, repository_id: int, digest: Digest) -> list[Digest]:
+    """Indexes that list this manifest."""
+    rows = tx.execute(
+        select(manifest_reference.c.manifest).where(
+            manifest_reference.c.repository_id == repository_id,
+            manifest_reference.c.target == digest.stored,
+            manifest_reference.c.is_manifest,
+        )
+    )
+    return [Digest.from_stored(row.manifest) for row in rows]
+
+
+def is_blob_referenced(tx: Tx, repository_id: int, digest: Digest) -> bool:
+    found = tx.execute(
+        select(manifest_reference.c.manifest)
+        .where(
+            manifest_reference.c.repository_id == repository_id,
+            manifest_reference.c.target == digest.stored,
+            manifest_reference.c.is_manifest.is_(False),
+        )
+        .limit(1)
+    )
+    return found.first() is not None
+
+
+def list_page(tx: Tx, repository_id: int, *, last: Digest | None, limit: int, order: OrderBy) -> list[Manifest]:
+    """Listed ones by digest, or by time; ordered by time, `last` is still the digest of the last item seen."""
+    statement = select(manifest).where(manifest.c.repository_id == repository_id, manifest.c.list_enabled)
+    if order == "none":
+        if last is not None:
+            statement = statement.where(manifest.c.digest > last.stored)
+        statement = statement.order_by(manifest.c.digest)
+    else:
+        statement = _by_time(tx, statement, repository_id, last, order)
+    return [_manifest(row) for row in tx.execute(statement.limit(limit))]
+
+
+def _by_time(tx: Tx, statement: Select[Any], repository_id: int, last: Digest | None, order: OrderBy) -> Select[Any]:
+    seen = find(tx, repository_id, last) if last is not None else None
+    created, key = manifest.c.created_at, manifest.c.digest
+    if order == "timeasc":
+        if seen is not None:
+            same = and_(created == seen.created_us, key > seen.digest.stored)
+            statement = statement.where(or_(created > seen.created_us, same))
+        return statement.order_by(created, key)
+    if seen is not None:
+        same = and_(created == seen.created_us, key < seen.digest.stored)
+        statement = statement.where(or_(created < seen.created_us, same))
+    return statement.order_by(created.desc(), key.desc())
+
+
+def _here(repository_id: int, digest: Digest) -> ColumnElement[bool]:
+    return and_(manifest.c.repository_id == repository_id, manifest.c.digest == digest.stored)
+
+
+def _chunks(digests: Sequence[Digest]) -> Iterable[Sequence[Digest]]:
+    for start in range(0, len(digests), _CHUNK):
+        yield digests[start : start + _CHUNK]
+
+
+def _manifest(row: Row[Any]) -> Manifest:
+    return Manifest(
+        digest=Digest.from_stored(row.digest),
+        media_type=row.media_type,
+        size=row.size,
+        image_size=row.image_size,
+        config_media_type=row.config_media_type,
+        architecture=row.architecture,
+        os=row.os,
+        artifact_type=row.artifact_type,
+        subject=None if row.subject is None else Digest.from_stored(row.subject),
+        created_us=row.created_at,
+        updated_us=row.updated_at,
+        attributes=attributes_of(row),
+        quarantine_state=row.quarantine_state,
+        sealed=row.sealed,
+    )

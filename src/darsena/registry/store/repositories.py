@@ -1,0 +1,94 @@
+"""Rows of `repository`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Row, delete, func, insert, select, update
+
+from darsena.core.names import RepositoryName
+from darsena.db import Tx
+from darsena.db.dialects import lock_for_update
+from darsena.registry.model import Attributes, Repository, RepositoryView
+from darsena.registry.tables import manifest, repository, tag
+
+
+def find(tx: Tx, registry_uid: str, name: str, *, lock: bool = False) -> Repository | None:
+    """`lock` keeps other writers of this repository out until commit: use cases that check and then write."""
+    statement = select(repository).where(repository.c.registry_uid == registry_uid, repository.c.name == name)
+    row = tx.execute(lock_for_update(tx.dialect, statement) if lock else statement).first()
+    return None if row is None else _repository(row)
+
+
+def insert_new(tx: Tx, registry_uid: str, name: RepositoryName) -> Repository:
+    values = {
+        "registry_uid": registry_uid,
+        "name": str(name),
+        "created_at": tx.now_us,
+        "updated_at": tx.now_us,
+        "read_enabled": True,
+        "write_enabled": True,
+        "delete_enabled": True,
+        "list_enabled": True,
+    }
+    row = tx.execute(insert(repository).values(values).returning(repository)).one()
+    return _repository(row)
+
+
+def touch(tx: Tx, repository_id: int) -> None:
+    tx.execute(update(repository).where(repository.c.id == repository_id).values(updated_at=tx.now_us))
+
+
+def set_attributes(tx: Tx, repository_id: int, changes: Mapping[str, bool]) -> None:
+    tx.execute(update(repository).where(repository.c.id == repository_id).values(**changes, updated_at=tx.now_us))
+
+
+def remove(tx: Tx, repository_id: int) -> None:
+    tx.execute(delete(repository).where(repository.c.id == repository_id))
+
+
+def list_names(tx: Tx, registry_uid: str, after: str, limit: int) -> list[str]:
+    """Listed ones only, by bytes, beginning after `after`."""
+    rows = tx.execute(
+        select(repository.c.name)
+        .where(repository.c.registry_uid == registry_uid, repository.c.name > after, repository.c.list_enabled)
+        .order_by(repository.c.name)
+        .limit(limit)
+    )
+    return [row.name for row in rows]
+
+
+def list_ids(tx: Tx, registry_uid: str) -> list[int]:
+    return list(tx.execute(select(repository.c.id).where(repository.c.registry_uid == registry_uid)).scalars())
+
+
+def view(tx: Tx, found: Repository) -> RepositoryView:
+    """With its counts of manifests and tags."""
+    manifests = select(func.count()).select_from(manifest).where(manifest.c.repository_id == found.id)
+    tags = select(func.count()).select_from(tag).where(tag.c.repository_id == found.id)
+    return RepositoryView(
+        repository=found,
+        manifest_count=tx.execute(manifests).scalar_one(),
+        tag_count=tx.execute(tags).scalar_one(),
+    )
+
+
+def attributes_of(row: Row[Any]) -> Attributes:
+    return Attributes(
+        read_enabled=row.read_enabled,
+        write_enabled=row.write_enabled,
+        delete_enabled=row.delete_enabled,
+        list_enabled=row.list_enabled,
+    )
+
+
+def _repository(row: Row[Any]) -> Repository:
+    return Repository(
+        id=row.id,
+        registry_uid=row.registry_uid,
+        name=RepositoryName(row.name),
+        created_us=row.created_at,
+        updated_us=row.updated_at,
+        attributes=attributes_of(row),
+    )

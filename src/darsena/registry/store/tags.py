@@ -1,0 +1,124 @@
+"""Rows of `tag`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, and_, delete, insert, or_, select, update
+
+from darsena.core.digest import Digest
+from darsena.core.names import TagName
+from darsena.db import Tx
+from darsena.registry.model import OrderBy, Tag
+from darsena.registry.store.repositories import attributes_of
+from darsena.registry.tables import tag
+
+
+def find(tx: Tx, repository_id: int, name: str) -> Tag | None:
+    row = tx.execute(select(tag).where(_here(repository_id, name))).first()
+    return None if row is None else _tag(row)
+
+
+def put(tx: Tx, repository_id: int, name: TagName, digest: Digest, existing: Tag | None) -> None:
+    """Create or move."""
+    if existing is not None:
+        moved = update(tag).where(_here(repository_id, name)).values(digest=digest.stored, updated_at=tx.now_us)
+        tx.execute(moved)
+        return
+    values = {"repository_id": repository_id, "name": str(name), "digest": digest.stored}
+    locks = {"read_enabled": True, "write_enabled": True, "delete_enabled": True, "list_enabled": True}
+    tx.execute(insert(tag).values(**values, created_at=tx.now_us, updated_at=tx.now_us, **locks))
+
+
+def remove(tx: Tx, repository_id: int, name: str) -> None:
+    tx.execute(delete(tag).where(_here(repository_id, name)))
+
+
+def remove_all(tx: Tx, repository_id: int) -> None:
+    tx.execute(delete(tag).where(tag.c.repository_id == repository_id))
+
+
+def set_attributes(tx: Tx, repository_id: int, name: str, changes: Mapping[str, bool]) -> None:
+    tx.execute(update(tag).where(_here(repository_id, name)).values(**changes, updated_at=tx.now_us))
+
+
+def list_of_digest(tx: Tx, repository_id: int, digest: Digest) -> list[Tag]:
+    """Every tag that names this manifest, by name."""
+    rows = tx.execute(
+        select(tag).where(tag.c.repository_id == repository_id, tag.c.digest == digest.stored).order_by(tag.c.name)
+    )
+    return [_tag(row) for row in rows]
+
+
+def list_names(tx: Tx, repository_id: int, after: str, limit: int) -> list[str]:
+    """Listed ones, by bytes, beginning after `after`."""
+    rows = tx.execute(
+        select(tag.c.name)
+        .where(tag.c.repository_id == repository_id, tag.c.name > after, tag.c.list_enabled)
+        .order_by(tag.c.name)
+        .limit(limit)
+    )
+    return [row.name for row in rows]
+
+
+def list_all_names(tx: Tx, repository_id: int) -> list[str]:
+    return list(
+        tx.execute(select(tag.c.name).where(tag.c.repository_id == repository_id).order_by(tag.c.name)).scalars()
+    )
+
+
+def list_page(tx: Tx, repository_id: int, *, last: str, limit: int, order: OrderBy, digest: Digest | None) -> list[Tag]:
+    """Listed ones; ordered by time, `last` is still the name of the last item seen."""
+    statement = select(tag).where(tag.c.repository_id == repository_id, tag.c.list_enabled)
+    if digest is not None:
+        statement = statement.where(tag.c.digest == digest.stored)
+    if order == "none":
+        statement = statement.where(tag.c.name > last).order_by(tag.c.name)
+    else:
+        statement = _by_time(tx, statement, repository_id, last, order)
+    return [_tag(row) for row in tx.execute(statement.limit(limit))]
+
+
+def _by_time(tx: Tx, statement: Select[Any], repository_id: int, last: str, order: OrderBy) -> Select[Any]:
+    seen = find(tx, repository_id, last) if last else None
+    later = order == "timeasc"
+    if seen is not None:
+        statement = statement.where(_beyond(seen, later=later))
+    if later:
+        return statement.order_by(tag.c.updated_at, tag.c.name)
+    return statement.order_by(tag.c.updated_at.desc(), tag.c.name.desc())
+
+
+def _beyond(seen: Tag, *, later: bool) -> ColumnElement[bool]:
+    same = tag.c.updated_at == seen.updated_us
+    if later:
+        return or_(tag.c.updated_at > seen.updated_us, and_(same, tag.c.name > str(seen.name)))
+    return or_(tag.c.updated_at < seen.updated_us, and_(same, tag.c.name < str(seen.name)))
+
+
+def map_by_digest(tx: Tx, repository_id: int, digests: Sequence[Digest]) -> dict[Digest, list[str]]:
+    """The tags of each of these manifests, by name."""
+    rows = tx.execute(
+        select(tag.c.digest, tag.c.name)
+        .where(tag.c.repository_id == repository_id, tag.c.digest.in_([digest.stored for digest in digests]))
+        .order_by(tag.c.name)
+    )
+    names: dict[Digest, list[str]] = {}
+    for row in rows:
+        names.setdefault(Digest.from_stored(row.digest), []).append(row.name)
+    return names
+
+
+def _here(repository_id: int, name: str) -> ColumnElement[bool]:
+    return and_(tag.c.repository_id == repository_id, tag.c.name == name)
+
+
+def _tag(row: Row[Any]) -> Tag:
+    return Tag(
+        name=TagName(row.name),
+        digest=Digest.from_stored(row.digest),
+        created_us=row.created_at,
+        updated_us=row.updated_at,
+        attributes=attributes_of(row),
+    )

@@ -1,0 +1,129 @@
+"""Rows of the data plane. Digests are stored as an algorithm byte and the raw digest; times are UTC microseconds.
+
+In clear: names, tags, digests, sizes, media types. A manifest's own bytes are sealed with the registry's key.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    UniqueConstraint,
+)
+
+from darsena.db import BYTEWISE, metadata
+
+_ID = BigInteger().with_variant(Integer, "sqlite")
+_JOURNALED = {"journaled": True}
+
+
+def _locks() -> list[Column[bool]]:
+    """The four attributes of a repository, tag or manifest; false forbids."""
+    return [
+        Column(name, Boolean, nullable=False)
+        for name in ("read_enabled", "write_enabled", "delete_enabled", "list_enabled")
+    ]
+
+
+repository = Table(
+    "repository",
+    metadata,
+    Column("id", _ID, primary_key=True, autoincrement=True),
+    Column("registry_uid", String(32), nullable=False),
+    Column("name", BYTEWISE, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    *_locks(),
+    UniqueConstraint("registry_uid", "name"),
+    info=_JOURNALED,
+)
+
+manifest = Table(
+    "manifest",
+    metadata,
+    Column("repository_id", BigInteger, ForeignKey("repository.id"), primary_key=True, autoincrement=False),
+    Column("digest", LargeBinary, primary_key=True),
+    Column("media_type", String, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("image_size", BigInteger, nullable=False),
+    Column("config_media_type", String),
+    Column("architecture", String),
+    Column("os", String),
+    Column("artifact_type", String),
+    Column("subject", LargeBinary),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    *_locks(),
+    Column("quarantine_state", String),
+    Column("quarantine_details", LargeBinary),
+    Index("ix_manifest_repository_id_subject", "repository_id", "subject"),
+    Index("ix_manifest_repository_id_created_at", "repository_id", "created_at"),
+    info=_JOURNALED,
+)
+
+manifest_reference = Table(
+    "manifest_reference",
+    metadata,
+    Column("repository_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("manifest", LargeBinary, primary_key=True),
+    Column("target", LargeBinary, primary_key=True),
+    Column("is_manifest", Boolean, nullable=False),
+    Index("ix_manifest_reference_repository_id_target", "repository_id", "target"),
+    info=_JOURNALED,
+)
+
+tag = Table(
+    "tag",
+    metadata,
+    Column("repository_id", BigInteger, ForeignKey("repository.id"), primary_key=True, autoincrement=False),
+    Column("name", BYTEWISE, primary_key=True),
+    Column("digest", LargeBinary, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    *_locks(),
+    Index("ix_tag_repository_id_digest", "repository_id", "digest"),
+    Index("ix_tag_repository_id_updated_at", "repository_id", "updated_at"),
+    info=_JOURNALED,
+)
+
+blob = Table(
+    "blob",
+    metadata,
+    Column("registry_uid", String(32), primary_key=True),
+    Column("digest", LargeBinary, primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("gc_marked_at", BigInteger),
+    info=_JOURNALED,
+)
+
+repository_blob = Table(
+    "repository_blob",
+    metadata,
+    Column("repository_id", BigInteger, ForeignKey("repository.id"), primary_key=True, autoincrement=False),
+    Column("digest", LargeBinary, primary_key=True),
+    Column("created_at", BigInteger, nullable=False),
+    Index("ix_repository_blob_digest", "digest"),
+    info=_JOURNALED,
+)
+
+upload = Table(
+    "upload",
+    metadata,
+    Column("uid", String(32), primary_key=True),
+    Column("registry_uid", String(32), nullable=False),
+    Column("repository", BYTEWISE, nullable=False),
+    Column("principal", String, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Index("ix_upload_expires_at", "expires_at"),
+)
+"""The durable offset is the store's: it knows what it has synced."""

@@ -1,0 +1,182 @@
+"""Blob uploads: begun, continued, committed, mounted, cancelled. Bytes first, then the row and its event."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+
+from darsena.core.digest import Digest
+from darsena.core.errors import Locked, RangeNotSatisfiable, UploadUnknown
+from darsena.core.failpoints import failpoint
+from darsena.core.ids import new_uid
+from darsena.core.names import RepositoryName
+from darsena.db import Database, Tx
+from darsena.registry.events import BlobAdded, BlobLinked, RepositoryCreated
+from darsena.registry.model import Registry, Repository
+from darsena.registry.store import blobs, repositories, uploads
+from darsena.storage.port import BlobStore, UploadStore
+
+UPLOAD_LIFETIME_US = 7 * 86_400 * 1_000_000
+"""An upload that is not continued for a week is removed."""
+
+Chunks = AsyncIterator[bytes]
+
+
+class Uploading:
+    """One upload is written by one request at a time; it belongs to its repository and principal."""
+
+    def __init__(self, db: Database, store: UploadStore, blob_store: BlobStore) -> None:
+        self._db = db
+        self._store = store
+        self._blobs = blob_store
+        self._busy: set[str] = set()
+
+    async def begin(self, registry: Registry, repository: RepositoryName, principal: str) -> str:
+        """The new upload's id. Raises Locked when the repository takes no pushes."""
+        uid = new_uid()
+
+        def write(tx: Tx) -> None:
+            check_writable(repositories.find(tx, registry.uid, repository))
+            uploads.insert_new(tx, uid, registry.uid, repository, principal, UPLOAD_LIFETIME_US)
+
+        await self._db.transact(write)
+        await self._store.begin(registry.uid, uid)
+        return uid
+
+    async def offset(self, registry: Registry, repository: RepositoryName, uid: str, principal: str) -> int:
+        """The durable number of bytes. Raises UploadUnknown."""
+        await self._check_open(registry, repository, uid, principal)
+        return await self._store.offset(registry.uid, uid)
+
+    async def append(
+        self,
+        registry: Registry,
+        repository: RepositoryName,
+        uid: str,
+        principal: str,
+        chunks: Chunks,
+        *,
+        at: int | None = None,
+    ) -> int:
+        """Write at `at` (None: wherever the upload stands) and return the new durable offset."""
+        await self._check_open(registry, repository, uid, principal)
+        async with self._one_at_a_time(uid):
+            offset = await self._store.offset(registry.uid, uid)
+            if at is not None and at != offset:
+                raise RangeNotSatisfiable(f"the upload stands at byte {offset}, not at {at}: continue there", offset)
+            return await self._store.append(registry.uid, uid, offset, chunks)
+
+    async def finish(
+        self,
+        registry: Registry,
+        repository: RepositoryName,
+        uid: str,
+        principal: str,
+        chunks: Chunks | None,
+        expected: Digest,
+        *,
+        at: int | None = None,
+    ) -> int:
+        """Append the last bytes, check the digest, make the blob known to the repository; returns its size."""
+        await self._check_open(registry, repository, uid, principal)
+        async with self._one_at_a_time(uid):
+            if chunks is not None:
+                await self._append_last(registry.uid, uid, chunks, at)
+            size = await self._store.commit(registry.uid, uid, expected)
+            failpoint("push.after_blob_commit")
+            await self._db.transact(self._link, registry, repository, expected, size, uid)
+            failpoint("push.after_blob_link")
+        return size
+
+    async def _append_last(self, registry_uid: str, uid: str, chunks: Chunks, at: int | None) -> None:
+        offset = await self._store.offset(registry_uid, uid)
+        if at is not None and at != offset:
+            raise RangeNotSatisfiable(f"the upload stands at byte {offset}, not at {at}: continue there", offset)
+        await self._store.append(registry_uid, uid, offset, chunks, sync=False)
+
+    async def cancel(self, registry: Registry, repository: RepositoryName, uid: str, principal: str) -> None:
+        await self._check_open(registry, repository, uid, principal)
+        await self._db.transact(uploads.remove, uid)
+        await self._store.abort(registry.uid, uid)
+
+    async def mount(self, registry: Registry, repository: RepositoryName, digest: Digest, sources: list[str]) -> bool:
+        """Link a blob that one of the `sources` (repositories the caller may read) holds; False when none does."""
+
+        def write(tx: Tx) -> bool:
+            size = self._find_in(tx, registry, digest, sources)
+            if size is None:
+                return False
+            self._link(tx, registry, repository, digest, size, None)
+            return True
+
+        return await self._db.transact(write)
+
+    async def list_holders(self, registry: Registry, digest: Digest) -> list[str]:
+        """Repositories that hold the blob: candidates for a mount without `from`."""
+        return await self._db.read(blobs.list_repositories_with, registry.uid, digest)
+
+    async def expire(self) -> int:
+        """Remove uploads whose time is over; returns how many."""
+        expired = await self._db.read(uploads.list_expired)
+        for registry_uid, uid in expired:
+            await self._store.abort(registry_uid, uid)
+            await self._db.transact(uploads.remove, uid)
+        return len(expired)
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _find_in(self, tx: Tx, registry: Registry, digest: Digest, sources: list[str]) -> int | None:
+        for name in sources:
+            source = repositories.find(tx, registry.uid, name)
+            if source is None or not source.attributes.read_enabled:
+                continue
+            size = blobs.find_linked_size(tx, registry.uid, source.id, digest)
+            if size is not None:
+                return size
+        return None
+
+    def _link(
+        self, tx: Tx, registry: Registry, name: RepositoryName, digest: Digest, size: int, uid: str | None
+    ) -> None:
+        repository = ensure_repository(tx, registry, name)
+        if blobs.add(tx, registry.uid, digest, size):
+            tx.emit(registry.stream, BlobAdded(digest=str(digest), size=size))
+        if blobs.link(tx, repository.id, digest):
+            tx.emit(registry.stream, BlobLinked(repository=name, digest=str(digest)))
+        if uid is not None:
+            uploads.remove(tx, uid)
+
+    async def _check_open(self, registry: Registry, repository: RepositoryName, uid: str, principal: str) -> None:
+        if not await self._db.read(uploads.is_open, uid, registry.uid, repository, principal):
+            raise UploadUnknown(uid)
+
+    @asynccontextmanager
+    async def _one_at_a_time(self, uid: str) -> AsyncGenerator[None]:
+        """A second request on an upload waits a moment for the first to notice that its client has gone."""
+        for _ in range(100):
+            if uid not in self._busy:
+                break
+            await asyncio.sleep(0.05)
+        else:
+            raise RangeNotSatisfiable("another request is writing to this upload; ask for its offset and go on", 0)
+        self._busy.add(uid)
+        try:
+            yield
+        finally:
+            self._busy.discard(uid)
+
+
+def ensure_repository(tx: Tx, registry: Registry, name: RepositoryName) -> Repository:
+    """The repository, made on its first push, locked against other writers. Raises Locked."""
+    found = repositories.find(tx, registry.uid, name, lock=True)
+    if found is None:
+        found = repositories.insert_new(tx, registry.uid, name)
+        tx.emit(registry.stream, RepositoryCreated(repository=name))
+    check_writable(found)
+    return found
+
+
+def check_writable(repository: Repository | None) -> None:
+    if repository is not None and not repository.attributes.write_enabled:
+        raise Locked(f"the repository {repository.name} is locked against writing (writeEnabled is false)")

@@ -1,0 +1,115 @@
+"""Finished blobs in local files, content-addressed per registry."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+from darsena.core.digest import Digest
+from darsena.core.errors import BlobUnknown, DigestInvalid, RequestTooLarge
+from darsena.core.failpoints import failpoint
+from darsena.storage import disk
+from darsena.storage.frames import BLOB, SEGMENT_BYTES
+from darsena.storage.keyring import Keyring
+from darsena.storage.layout import ALGORITHMS, Layout, is_trash, trash_name
+from darsena.storage.reading import SMALL_SCRATCH_BYTES, StoredObject, pieces, read_small_now
+from darsena.storage.workers import Workers
+
+
+class LocalBlobs:
+    def __init__(self, layout: Layout, keyring: Keyring, workers: Workers) -> None:
+        self._layout = layout
+        self._keyring = keyring
+        self._workers = workers
+        self._scratch = bytearray(SMALL_SCRATCH_BYTES)
+        """Overwritten by each inline read; only the event loop's thread uses it, and never across an await."""
+
+    async def stat(self, registry: str, digest: Digest) -> int | None:
+        try:
+            stored = await self._workers.disk(self._open, registry, digest)
+        except BlobUnknown:
+            return None
+        stored.close()
+        return stored.size
+
+    async def read(
+        self, registry: str, digest: Digest, start: int = 0, stop: int | None = None
+    ) -> AsyncIterator[bytes]:
+        async for piece in pieces(lambda: self._open(registry, digest), self._workers, self._scratch, start, stop):
+            yield piece
+
+    def read_small(self, registry: str, digest: Digest, size_hint: int) -> bytes | None:
+        key = self._keyring.find_loaded(registry)
+        if key is None or size_hint > SEGMENT_BYTES:
+            return None
+        path = self._layout.blob(registry, digest)
+        return read_small_now(path, key, registry, BLOB, str(digest), self._scratch)
+
+    async def read_whole(self, registry: str, digest: Digest, limit: int) -> bytes:
+        return await self._workers.disk(self._read_whole, registry, digest, limit)
+
+    async def delete(self, registry: str, digest: Digest) -> None:
+        await self._workers.disk(_delete, self._layout.blob(registry, digest))
+
+    async def list(self, registry: str) -> AsyncIterator[tuple[Digest, int]]:
+        for algorithm in ALGORITHMS:
+            parent = self._layout.blobs(registry) / algorithm
+            for folder in await self._workers.disk(_names, parent):
+                for found in await self._workers.disk(_blobs_in, parent / folder, algorithm):
+                    yield found
+
+    async def drop(self, registry: str) -> None:
+        await self._workers.disk(_drop, self._layout.registry(registry))
+
+    def _open(self, registry: str, digest: Digest) -> StoredObject:
+        key = self._keyring.key(registry)
+        try:
+            return StoredObject.open(self._layout.blob(registry, digest), key, registry, BLOB, str(digest))
+        except FileNotFoundError:
+            raise BlobUnknown(str(digest)) from None
+
+    def _read_whole(self, registry: str, digest: Digest, limit: int) -> bytes:
+        stored = self._open(registry, digest)
+        try:
+            if stored.size > limit:
+                raise RequestTooLarge(f"the blob {digest}", limit)
+            return b"".join(stored.read_frame(index) for index in range(stored.frames))
+        finally:
+            stored.close()
+
+
+def _delete(path: Path) -> None:
+    failpoint("delete.before_unlink")
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+        failpoint("delete.after_unlink")
+        disk.sync_folder(path.parent)
+    failpoint("delete.after_sync")
+
+
+def _drop(folder: Path) -> None:
+    trash = folder.with_name(trash_name())
+    with suppress(FileNotFoundError):
+        os.rename(folder, trash)
+        disk.sync_folder(folder.parent)
+    with suppress(FileNotFoundError):
+        for entry in list(folder.parent.iterdir()):  # also what an interrupted drop left
+            if is_trash(entry.name):
+                disk.remove_tree(entry)
+
+
+def _names(folder: Path) -> list[str]:
+    with suppress(FileNotFoundError):
+        return sorted(os.listdir(folder))
+    return []
+
+
+def _blobs_in(folder: Path, algorithm: str) -> list[tuple[Digest, int]]:
+    found: list[tuple[Digest, int]] = []
+    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(DigestInvalid, FileNotFoundError):
+                found.append((Digest.parse(f"{algorithm}:{entry.name}"), entry.stat().st_size))
+    return found
