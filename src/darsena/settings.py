@@ -18,7 +18,18 @@ from darsena.core.errors import StartFailure
 
 PREFIX = "DARSENA_"
 OTHER_VARIABLES = frozenset(
-    {"DARSENA_DATA", "DARSENA_CONFIG", "DARSENA_AGENT_TOKEN", "DARSENA_FAILPOINT", "DARSENA_WORKER", "DARSENA_PROFILE"}
+    {
+        "DARSENA_DATA",
+        "DARSENA_CONFIG",
+        "DARSENA_AGENT_TOKEN",
+        "DARSENA_FAILPOINT",
+        "DARSENA_WORKER",
+        "DARSENA_PROFILE",
+        "DARSENA_FAILURE_FD",
+        "DARSENA_SCREEN",
+        "DARSENA_DEBUG",
+        "DARSENA_CHECK_JOURNAL",
+    }
 )
 """Variables with our prefix that are no settings."""
 

@@ -201,14 +201,6 @@ def test_a_large_context_goes_in_blocks(
     assert len(server.state.blocks) == 3
 
 
-def test_a_log_is_followed_over_a_server_that_goes_away(darsena: Darsena, server: FakeServer, folder: Path) -> None:
-    server.state.failures = [("HEAD /container/logs", status) for status in (403, 0, 0, 0, 0)]
-    done = darsena("build", "-r", "contoso", "-t", "a:b", str(folder))
-    assert done.code == 0, done.err
-    assert "the server is away" in done.err
-    assert sum("listLogSasUrl" in path for _, _, path in server.state.requests) == 2
-
-
 def test_a_run_streams_its_output_as_the_result(darsena: Darsena, server: FakeServer) -> None:
     server.state.next_run = lambda: successful_run(
         chunks=[b"Hello\x1b]0;evil\x07 \x1b[31mworld\x1b[0m\r\n", b"10%\r20%\r\n"]

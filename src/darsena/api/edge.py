@@ -74,14 +74,7 @@ class Edge:
         if host.endswith(self.hosts.login_server_suffix) and host not in self.hosts.blob:
             facts = self.find_registry(host)
             if facts is not None:
-                if await self.login_server.fast(scope, receive, send, facts):
-                    return
-
-                async def handle(request: Request) -> Response:
-                    scope["darsena.facts"] = facts
-                    return await self.login_server.handle(request, facts)
-
-                await self._answer(scope, receive, send, host, handle, oci_response)
+                await self._answer_registry(scope, receive, send, host, facts)
                 return
             refusal = Response(404, b"404 no registry has this name here\n", content_type="text/plain; charset=utf-8")
             await self._refuse(scope, receive, send, refusal)
@@ -92,6 +85,22 @@ class Edge:
         else:
             refusal = Response(421, b"421 this server does not answer to that host name\n", content_type="text/plain")
             await self._refuse(scope, receive, send, refusal)
+
+    async def _answer_registry(
+        self, scope: Scope, receive: Receive, send: Send, host: str, facts: RegistryFacts
+    ) -> None:
+        if self.log_requests != "all":
+            try:
+                if await self.login_server.fast(scope, receive, send, facts):
+                    return
+            except Exception:  # a defect there must not cost a pull: the ordinary path answers
+                _log.exception("hot_path_failed", path=scope["path"])
+
+        async def handle(request: Request) -> Response:
+            scope["darsena.facts"] = facts
+            return await self.login_server.handle(request, facts)
+
+        await self._answer(scope, receive, send, host, handle, oci_response)
 
     async def _answer(
         self, scope: Scope, receive: Receive, send: Send, host: str, handle: Handle, render: Render
@@ -126,9 +135,10 @@ class Edge:
 
 async def _respond(request: Request, handle: Handle, render: Render) -> Response:
     try:
-        return await handle(request)
-    except Problem as problem:
-        return render(problem, request)
+        try:
+            return await handle(request)
+        except Problem as problem:
+            return render(problem, request)
     except Disconnected as gone:
         return Response(400, f"{gone}\n".encode(), [(b"connection", b"close")], content_type="text/plain")
     except Exception:

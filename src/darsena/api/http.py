@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, unquote
 import msgspec
 
 from darsena.core.errors import RequestInvalid, RequestTooLarge
+from darsena.core.names import plain
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -176,7 +177,9 @@ class Response:
 
 
 def json_response(value: Any, status: int = 200, headers: Headers = ()) -> Response:
-    return Response(status, msgspec.json.encode(value), headers, content_type="application/json; charset=utf-8")
+    return Response(
+        status, msgspec.json.encode(value, enc_hook=plain), headers, content_type="application/json; charset=utf-8"
+    )
 
 
 async def send_response(request: Request, response: Response, send: Send) -> None:

@@ -13,7 +13,7 @@ import typer
 from darsena.cli import account, build, credentials, groups, manifests, registries, repositories, run_task, runs
 from darsena.cli.exit_codes import FAILED, INTERRUPTED, OK, PIPE_CLOSED, exit_code
 from darsena.cli.options import spread_tags
-from darsena.cli.terminal import harmless, say, styled
+from darsena.cli.terminal import PipeClosed, harmless, say, styled
 from darsena.cli.watch import Interrupted
 from darsena.client.errors import ClientProblem
 from darsena.core.errors import Problem
@@ -57,10 +57,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except (Interrupted, KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
-    except BrokenPipeError:
+    except PipeClosed:
         # Python flushes once more at exit; there is nobody left to read it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else FAILED
     except Problem as problem:
         report(problem)
         return exit_code(problem)

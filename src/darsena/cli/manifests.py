@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +13,7 @@ from darsena.cli.images import ImageName, parse_image
 from darsena.cli.options import Output, Query, Top, Yes
 from darsena.cli.output import Column, Format, chosen, emit, key
 from darsena.cli.repositories import ORDERS, OrderOption, delete_image, open_login_server
-from darsena.cli.terminal import human_bytes
+from darsena.cli.terminal import human_bytes, write_raw
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -123,8 +122,7 @@ def show(
     with _open(registry, name, full_name) as (server, image):
         content = server.read_manifest(image.repository, image.reference or "latest")
     if raw:
-        sys.stdout.buffer.write(content)
-        sys.stdout.flush()
+        write_raw(content)
         return
     # A manifest is a document: a table of it says nothing, so a terminal gets JSON too.
     emit(json.loads(content), output or Format.JSON, query)

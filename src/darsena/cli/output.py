@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any, cast
 
 from darsena.cli.exit_codes import UsageProblem
-from darsena.cli.terminal import harmless, styled
+from darsena.cli.terminal import harmless, styled, write_result
 from darsena.client.shapes import Object
 
 
@@ -50,8 +50,7 @@ def emit(value: Any, output: Format | None, query: str | None, columns: Sequence
         return
     text = _RENDERERS[chosen(output)](value, columns)
     if text:
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        write_result(text)
 
 
 def _queried(value: Any, query: str) -> Any:

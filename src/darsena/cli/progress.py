@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
 from enum import StrEnum
-from typing import Any, Protocol, TextIO
+from typing import Any, Protocol
 
-from darsena.cli.terminal import harmless, has_colour, human_bytes, human_seconds, lines_of, say, styled
+from darsena.cli.terminal import harmless, has_colour, human_bytes, human_seconds, lines_of, say, styled, write_result
 
 
 class Progress(StrEnum):
@@ -39,10 +37,10 @@ class Reporter(Protocol):
 
 
 class PlainReporter:
-    """One line per event. The log goes to `log`, everything else to standard error."""
+    """One line per event on standard error; the log goes to standard output when it is the result."""
 
-    def __init__(self, log: Callable[[], TextIO] = lambda: sys.stderr) -> None:
-        self._log = log
+    def __init__(self, *, log_is_result: bool = False) -> None:
+        self._log_is_result = log_is_result
         self._last_wait = ""
 
     def packed(self, entries: int, content_bytes: int, size_bytes: int) -> None:
@@ -63,11 +61,12 @@ class PlainReporter:
             say(why)
 
     def line(self, text: str) -> None:
-        stream = self._log()
-        colours = has_colour(on_stderr=stream is sys.stderr)
-        for part in lines_of(text):
-            stream.write(harmless(part, colours=colours) + "\n")
-        stream.flush()
+        colours = has_colour(on_stderr=not self._log_is_result)
+        shown = "\n".join(harmless(part, colours=colours) for part in lines_of(text))
+        if self._log_is_result:
+            write_result(shown + "\n")
+        else:
+            say(shown)
 
     def note(self, text: str) -> None:
         say(styled(text, "yellow"))
@@ -113,9 +112,7 @@ class JsonReporter:
         self._write("ended", status=status)
 
 
-def choose_reporter(
-    progress: Progress, log: Callable[[], TextIO] = lambda: sys.stderr, *, live: bool = True
-) -> Reporter:
+def choose_reporter(progress: Progress, *, log_is_result: bool = False, live: bool = True) -> Reporter:
     """The live one only where a person looks, and only for builds: their log has steps to show."""
     if progress is Progress.JSON:
         return JsonReporter()
@@ -123,4 +120,4 @@ def choose_reporter(
         from darsena.cli.live import LiveReporter  # rich is slow to import, and wanted only here
 
         return LiveReporter()
-    return PlainReporter(log)
+    return PlainReporter(log_is_result=log_is_result)

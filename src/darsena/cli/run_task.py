@@ -97,7 +97,7 @@ def run(
         )
     # The output of the run is the result, unless another form of result was asked for.
     as_result = output is None and query is None
-    reporter = choose_reporter(progress, (lambda: sys.stdout) if as_result else (lambda: sys.stderr), live=False)
+    reporter = choose_reporter(progress, log_is_result=as_result, live=False)
     arguments = parse_arguments(set_values or [], set_secret or [], "--set")
     settings = Settings(
         platform=parse_platform(platform), timeout_s=timeout, agent_pool=agent_pool, log_template=log_template

@@ -26,6 +26,29 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
+class PipeClosed(Exception):
+    """Whoever read standard output has stopped. No OSError: the library below would end the process for one."""
+
+
+def write_result(text: str) -> None:
+    """Put `text` on standard output at once. Raise PipeClosed when nobody reads it any more."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        raise PipeClosed from error
+
+
+def write_raw(content: bytes) -> None:
+    """As write_result, byte for byte."""
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError as error:
+        raise PipeClosed from error
+
+
 def is_interactive() -> bool:
     """Whether a person can be asked."""
     return sys.stdin.isatty() and sys.stderr.isatty()

@@ -70,7 +70,7 @@ def watch(session: Session, runs: Runs, run_id: str, registry: str, reporter: Re
 def follow_log(session: Session, runs: Runs, run_id: str, registry: str) -> str:
     """Print the log on standard output to its end; the status that it tells. Raise Interrupted on Ctrl-C."""
     follower = session.follow(runs, run_id, idle=lambda size: None, lost=say)
-    reporter = PlainReporter(lambda: sys.stdout)
+    reporter = PlainReporter(log_is_result=True)
     try:
         for line in follower.lines():
             reporter.line(line)

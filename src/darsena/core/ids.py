@@ -19,7 +19,7 @@ def new_guid() -> str:
 
 
 def new_secret(bits: int = 256) -> str:
-    """A generated secret of at least 160 bits, in URL-safe ASCII with no character that a shell or form would change."""
+    """A generated secret of at least 160 bits, in ASCII letters and digits, which no shell or form changes."""
     if bits < 160:
         raise ValueError("a generated secret has at least 160 bits")
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"

@@ -71,6 +71,8 @@ class GroupName(str):
         return self.lower()
 
 
-def parse_reference(text: str) -> TagName | str:
-    """A tag is returned as TagName; anything with a colon is returned as it is, to be parsed as a digest."""
-    return text if ":" in text else TagName.parse(text)
+def plain(value: object) -> str:
+    """For msgspec's `enc_hook`: a name is written as the text that it is."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    raise NotImplementedError(f"no JSON for {type(value).__name__}")

@@ -9,6 +9,7 @@ from sqlalchemy import Engine, inspect, text
 
 from darsena.core.errors import StartFailure
 from darsena.db import dialects
+from darsena.db.tables import metadata
 
 HEAD = "0005_tasks"
 """The newest revision in migrations/versions; a test holds it to the folder."""
@@ -22,6 +23,22 @@ def current_revision(engine: Engine) -> str | None:
         return None
     with engine.connect() as connection:
         return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def create(engine: Engine) -> bool:
+    """Make an empty database's whole schema from the tables, which a test holds equal to the migrations.
+
+    Returns False, having changed nothing, when there already is a schema. Every room's tables must be imported.
+    """
+    with engine.connect() as connection, dialects.write(connection):
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": _LOCK_ID})
+        if inspect(connection).get_table_names():
+            return False
+        metadata.create_all(connection)
+        connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
+        connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
+    return True
 
 
 def migrate(engine: Engine, *, sqlite_file: Path | None = None, target: str = "head") -> None:

@@ -176,7 +176,7 @@ def _read_stages(
             stages.append(_open_stage(instruction, stages, shared))
             scope = {}
         elif stages:
-            _note_uses(instruction, stages, predefined | scope)
+            _note_uses(instruction, stages, {**predefined, **scope})
     return stages
 
 

@@ -6,7 +6,7 @@ agent left. Output of tools goes to an `OutputSink` as it comes, in arbitrary pi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -161,6 +161,22 @@ class Engine(Protocol):
         ...
 
     async def tag(self, scope: RunScope, source: str, target: str) -> None: ...
+
+    async def execute(
+        self,
+        scope: RunScope,
+        program: Sequence[str],
+        sink: OutputSink,
+        *,
+        extra: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> int:
+        """A program of the host (git) with the rights of builds, in the run's folders and bounds; its exit code."""
+        ...
+
+    def inside(self, scope: RunScope, path: Path) -> Path:
+        """How programs of the run see one of its files."""
+        ...
 
     async def create_network(self, scope: RunScope, name: str, members: tuple[str, ...]) -> None:
         """Steps of `members` that run on it find each other by their ids."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from darsena.core.errors import Unauthenticated
@@ -15,29 +16,36 @@ TTL_US: Final = 1_000_000
 _CAPACITY: Final = 10_000
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    holder: Holder | None
+    at_us: int
+    generation: int
+
+
 class Holders:
     """One database look-up a second for each principal that is in use. An unchanged Holder stays the same object."""
 
     def __init__(self, db: Database, tenant_id: str) -> None:
         self._db = db
         self._tenant_id = tenant_id
-        self._cache: dict[int, tuple[Holder | None, int]] = {}
+        self._cache: dict[int, _Known] = {}
+        self._generation = 0
         self.anonymous: Final = anonymous(tenant_id)
 
     def find(self, principal_id: int) -> Holder | None:
         """Synchronous; from memory while that is fresh."""
         if principal_id == 0:
             return self.anonymous
-        known = self._cache.get(principal_id)
-        now_us = self._db.clock.now_us()
-        if known is not None and 0 <= now_us - known[1] < TTL_US:
-            return known[0]
+        known, now_us, generation = self._cache.get(principal_id), self._db.clock.now_us(), self._generation
+        if known is not None and known.generation == generation and 0 <= now_us - known.at_us < TTL_US:
+            return known.holder
         found = self._db.read_sync(store.find_holder, principal_id, self._tenant_id)
-        if known is not None and known[0] == found:
-            found = known[0]
-        if len(self._cache) >= _CAPACITY:
+        if known is not None and known.holder == found:
+            found = known.holder
+        if known is None and len(self._cache) >= _CAPACITY:
             self._cache = {}
-        self._cache[principal_id] = (found, now_us)
+        self._cache[principal_id] = _Known(found, now_us, generation)
         return found
 
     def get_bearer(self, bearer: Bearer, object_id: str) -> Holder:
@@ -54,7 +62,7 @@ class Holders:
 
     def forget(self) -> None:
         """From any thread, after a change made here: it shows at once then, not within a second."""
-        self._cache = {}
+        self._generation += 1
 
 
 def is_admissible(holder: Holder, facts: RegistryFacts) -> bool:

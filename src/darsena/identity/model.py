@@ -163,7 +163,7 @@ class Caller:
     """Who asks, and what they may do in the registry they asked."""
 
     principal: Principal
-    grants: Grants = field(default=NO_GRANTS)
+    grants: Grants = field(default_factory=lambda: NO_GRANTS)
 
 
 def anonymous(tenant_id: str) -> Holder:

@@ -76,6 +76,19 @@ class IdentityService:
         here = assignment.scope.lower() == self._scope.lower()
         return here and assignment.role_definition_id == OWNER.id and assignment.condition is None
 
+    async def reset_owner_secret(self) -> NewServicePrincipal | None:
+        """A new secret for the first service principal that holds the role Owner on the subscription and is enabled;
+        None without one."""
+        return await self._db.transact(self._reset_owner)
+
+    def _reset_owner(self, tx: Tx) -> NewServicePrincipal | None:
+        held = [found for found in store.list_assignments(tx, below=self._scope) if self._is_owner(found)]
+        for assignment in sorted(held, key=lambda found: found.created_at):
+            principal, is_enabled = get_principal(tx, assignment.object_id)
+            if is_enabled and principal.kind == "service_principal":
+                return self._reset(tx, principal, DEFAULT_SLOT, None)
+        return None
+
     # --- principals -------------------------------------------------------------------------------------------------
 
     async def create_service_principal(self, name: str, *, secret_lifetime_s: int | None = None) -> NewServicePrincipal:
@@ -98,10 +111,7 @@ class IdentityService:
             principal = store.find_by_client_id(tx, client_id.lower())
             if principal is None:
                 raise ResourceUnknown(f"there is no service principal with client id {client_id[:64]!r}")
-            made = self._put_secret(tx, principal, slot, secret_lifetime_s)
-            until = None if secret_lifetime_s is None else tx.now_us + secret_lifetime_s * 1_000_000
-            self._emit(tx, CredentialReset(object_id=principal.object_id, slot=slot, expires_at=until))
-            return made
+            return self._reset(tx, principal, slot, secret_lifetime_s)
 
         return await self._db.transact(reset)
 
@@ -134,6 +144,12 @@ class IdentityService:
         store.put_credential(tx, principal.id, "password", uid=new_uid(), hash_=hashed, expires_at=None)
         self._emit(tx, _created(principal))
         return principal
+
+    def _reset(self, tx: Tx, principal: Principal, slot: str, secret_lifetime_s: int | None) -> NewServicePrincipal:
+        made = self._put_secret(tx, principal, slot, secret_lifetime_s)
+        until = None if secret_lifetime_s is None else tx.now_us + secret_lifetime_s * 1_000_000
+        self._emit(tx, CredentialReset(object_id=principal.object_id, slot=slot, expires_at=until))
+        return made
 
     def _put_secret(
         self, tx: Tx, principal: Principal, slot: str, secret_lifetime_s: int | None

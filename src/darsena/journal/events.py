@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from darsena.core.names import plain
+
 
 class EventBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A fact. Subclasses set `kind` and carry both sides of a change where there are two."""
@@ -25,7 +27,7 @@ def subscription_stream(subscription_id: str) -> str:
 
 
 def encode(body: Any) -> bytes:
-    return msgspec.json.encode(body)
+    return msgspec.json.encode(body, enc_hook=plain)
 
 
 def known_kinds() -> dict[str, type[EventBody]]:

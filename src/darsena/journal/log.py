@@ -74,10 +74,7 @@ def _advance(tx: Tx, stream: str, count: int) -> int:
 def list_entries(tx: Tx, stream: str, *, after: int, limit: int = 500) -> list[Entry]:
     """Entries with seq > after, in order."""
     rows = tx.execute(
-        select(journal)
-        .where(journal.c.stream == stream, journal.c.seq > after)
-        .order_by(journal.c.seq)
-        .limit(limit)
+        select(journal).where(journal.c.stream == stream, journal.c.seq > after).order_by(journal.c.seq).limit(limit)
     )
     return [
         Entry(
@@ -95,4 +92,6 @@ def list_entries(tx: Tx, stream: str, *, after: int, limit: int = 500) -> list[E
 
 def get_head(tx: Tx, stream: str) -> int:
     """The newest seq; 0 for a stream that has no entry yet."""
-    return tx.execute(select(func.coalesce(func.max(journal_head.c.seq), 0)).where(journal_head.c.stream == stream)).scalar_one()
+    return tx.execute(
+        select(func.coalesce(func.max(journal_head.c.seq), 0)).where(journal_head.c.stream == stream)
+    ).scalar_one()

@@ -66,10 +66,6 @@ def trim(tx: Tx, *, older_than_us: int, hard_cap_us: int) -> int:
         below = min(tx.execute(aged.where(journal.c.at < older_than_us)).scalar_one(), lowest or 0)
         floor = max(below, tx.execute(aged.where(journal.c.at < hard_cap_us)).scalar_one())
         if floor:
-            removed += tx.execute(
-                journal.delete().where(journal.c.stream == stream, journal.c.seq <= floor)
-            ).rowcount
+            removed += tx.execute(journal.delete().where(journal.c.stream == stream, journal.c.seq <= floor)).rowcount
             tx.execute(update(journal_head).where(journal_head.c.stream == stream).values(floor=floor))
     return removed
-
-

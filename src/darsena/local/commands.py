@@ -121,10 +121,17 @@ def config_show(
 
 def owner_reset(data: Data = None) -> None:
     """Give the owner a new secret and write owner.json again. The server must be stopped."""
-    from darsena.local.owner import reset_owner
+    import asyncio
 
-    folder, _ = _open(data)
-    reset_owner(folder)
+    from darsena.local.folder import take_lock
+    from darsena.local.owner import rewrite_owner_file
+    from darsena.local.rooms import open_rooms
+
+    folder, marker = _open(data)
+    with take_lock(folder):
+        rooms = open_rooms(folder.root, {})
+        asyncio.run(rewrite_owner_file(rooms.identity.service, folder, marker, rooms.stamp))
+        rooms.db.close()
     typer.echo(f"the owner has a new secret: {folder.owner}", err=True)
 
 

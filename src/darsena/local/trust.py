@@ -12,8 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from darsena.core.errors import StartFailure
+from darsena.core.errors import Problem, StartFailure
 from darsena.local.addresses import Addresses
+from darsena.local.folder import Folder
 
 _BEGIN = "# BEGIN darsena (made by `darsena trust`, removed by `darsena trust --undo`)"
 _END = "# END darsena"
@@ -141,6 +142,28 @@ def make_trust(addresses: Addresses, ca_file: Path, stamp_uid: str) -> Trust:
     if not ca_file.exists():
         raise StartFailure(f"{ca_file} is not there: start `darsena serve` once, it makes its certificates")
     return Trust(Machine() if root else Machine.of_user(), addresses, ca_file, stamp_uid, root=root)
+
+
+def list_registries(folder: Folder) -> list[str]:
+    """Names of the registries of the server that runs on this folder; none while it does not answer."""
+    from darsena.client.profile import read_profile  # an HTTP client is not needed to take things back
+    from darsena.client.session import Session
+
+    if not folder.owner.exists():
+        return []
+    try:
+        with Session(read_profile(folder.owner)) as session:
+            return [str(registry["name"]) for registry in session.resources.list_registries()]
+    except Problem:
+        return []
+
+
+def has_names(hosts: Path = Path("/etc/hosts")) -> bool:
+    """Whether `darsena trust` keeps a block in the hosts file."""
+    try:
+        return _BEGIN in hosts.read_text("utf-8")
+    except OSError:
+        return False
 
 
 def _host(server: str) -> str:

@@ -69,7 +69,7 @@ def sync_folder(path: Path) -> None:
 
 
 def ensure_folder(path: Path) -> None:
-    """Make the folder and those above it, 0700, each durable in its parent."""
+    """Make the folder and those above it, 0700, each durable in its parent, or none that is not."""
     try:
         os.mkdir(path, 0o700)
     except FileExistsError:
@@ -78,7 +78,12 @@ def ensure_folder(path: Path) -> None:
         ensure_folder(path.parent)
         with suppress(FileExistsError):
             os.mkdir(path, 0o700)
-    sync_folder(path.parent)
+    try:
+        sync_folder(path.parent)
+    except OSError:
+        with suppress(OSError):
+            os.rmdir(path)
+        raise
 
 
 class NewFile:
@@ -115,8 +120,6 @@ class NewFile:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
-
-    __del__ = _close
 
 
 @contextmanager

@@ -27,12 +27,7 @@ class LocalBlobs:
         """Overwritten by each inline read; only the event loop's thread uses it, and never across an await."""
 
     async def stat(self, registry: str, digest: Digest) -> int | None:
-        try:
-            stored = await self._workers.disk(self._open, registry, digest)
-        except BlobUnknown:
-            return None
-        stored.close()
-        return stored.size
+        return await self._workers.disk(self._stat, registry, digest)
 
     async def read(
         self, registry: str, digest: Digest, start: int = 0, stop: int | None = None
@@ -62,6 +57,14 @@ class LocalBlobs:
 
     async def drop(self, registry: str) -> None:
         await self._workers.disk(_drop, self._layout.registry(registry))
+
+    def _stat(self, registry: str, digest: Digest) -> int | None:
+        try:
+            stored = self._open(registry, digest)
+        except BlobUnknown:
+            return None
+        stored.close()
+        return stored.size
 
     def _open(self, registry: str, digest: Digest) -> StoredObject:
         key = self._keyring.key(registry)

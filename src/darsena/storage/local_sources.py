@@ -20,6 +20,10 @@ from darsena.storage.workers import Workers
 from darsena.storage.writing import ObjectWriter, full_segments
 
 
+class ObjectUnknown(ResourceUnknown):
+    """The object is not there; a plain ResourceUnknown says that the registry's key is not."""
+
+
 class LocalSources:
     def __init__(self, layout: Layout, keyring: Keyring, workers: Workers) -> None:
         self._layout = layout
@@ -39,13 +43,7 @@ class LocalSources:
         return await self._workers.disk(self._join, registry, name, block_ids)
 
     async def stat(self, registry: str, name: str) -> int | None:
-        try:
-            stored = await self._workers.disk(self._open, registry, name)
-        except ResourceUnknown:
-            await self._keyring.load(registry)  # a destroyed key is an error, an absent object is None
-            return None
-        stored.close()
-        return stored.size
+        return await self._workers.disk(self._stat, registry, name)
 
     async def read(self, registry: str, name: str, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
         async for piece in pieces(lambda: self._open(registry, name), self._workers, self._scratch, start, stop):
@@ -65,20 +63,30 @@ class LocalSources:
     async def _write(self, registry: str, path: Path, kind: str, object_id: str, chunks: AsyncIterator[bytes]) -> int:
         key = await self._keyring.load(registry)
         workers = self._workers
-        writer = await workers.disk(ObjectWriter, path, key, registry, kind, object_id)
-        segments = Segments(lambda segment: [workers.start_disk(writer.write, segment)])
+        writers: list[ObjectWriter] = []  # reached also when we are cancelled while it is made
         try:
+            await workers.disk(lambda: writers.append(ObjectWriter(path, key, registry, kind, object_id)))
+            segments = Segments(lambda segment: [workers.start_disk(writers[0].write, segment)])
             await segments.run(chunks)
-            return await workers.disk(writer.publish, segments.tail)
+            return await workers.disk(writers[0].publish, segments.tail)
         finally:
-            await workers.disk(writer.discard)
+            for writer in writers:
+                await workers.disk(writer.discard)
+
+    def _stat(self, registry: str, name: str) -> int | None:
+        try:
+            stored = self._open(registry, name)
+        except ObjectUnknown:
+            return None
+        stored.close()
+        return stored.size
 
     def _open(self, registry: str, name: str) -> StoredObject:
         key = self._keyring.key(registry)
         try:
             return StoredObject.open(self._object(registry, name), key, registry, SOURCE, name)
         except FileNotFoundError:
-            raise ResourceUnknown(f"there is no stored object {name!r}") from None
+            raise ObjectUnknown(f"there is no stored object {name!r}") from None
 
     def _join(self, registry: str, name: str, block_ids: list[str]) -> int:
         note = hashlib.sha256(associated(*block_ids)).digest()
@@ -106,7 +114,7 @@ class LocalSources:
         """The object's size, when it was made of exactly these blocks: the answer to the last commit was lost."""
         try:
             stored = self._open(registry, name)
-        except ResourceUnknown:
+        except ObjectUnknown:
             return None
         stored.close()
         return stored.size if stored.end.note == note != NO_NOTE else None

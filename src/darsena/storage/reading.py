@@ -59,12 +59,7 @@ class StoredObject:
             raise
 
     def close(self) -> None:
-        """Idempotent; also done when the last reference goes, as when an opener is cancelled."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-
-    __del__ = close
+        os.close(self._fd)
 
     @property
     def size(self) -> int:
@@ -106,8 +101,10 @@ async def pieces(
     open_object: Callable[[], StoredObject], workers: Workers, scratch: bytearray, start: int, stop: int | None
 ) -> AsyncIterator[bytes]:
     """The plaintext [start, stop) in pieces. Raises RangeNotSatisfiable and what `open_object` raises."""
-    stored = await workers.disk(open_object)
+    opened: list[StoredObject] = []  # reached also when we are cancelled while it is opened
     try:
+        await workers.disk(lambda: opened.append(open_object()))
+        stored = opened[0]
         size = stored.size
         stop = size if stop is None else min(stop, size)
         if start < 0 or start > size:
@@ -121,7 +118,8 @@ async def pieces(
             for at in range(low, high, PIECE_BYTES):
                 yield plaintext[at : min(at + PIECE_BYTES, high)]
     finally:
-        stored.close()
+        for stored in opened:
+            stored.close()
 
 
 def read_small_now(

@@ -52,17 +52,17 @@ class Workers:
 
 async def settle(futures: Sequence[asyncio.Future[Any]]) -> None:
     """Wait until all have ended, then raise CancelledError if we were cancelled, else the first failure."""
-    cancelled: asyncio.CancelledError | None = None
+    cancelled = False
     while waiting := [future for future in futures if not future.done()]:
         try:
             await asyncio.wait(waiting)
-        except asyncio.CancelledError as error:
-            cancelled = error
-    failures = [error for future in futures if (error := future.exception()) is not None]
-    if cancelled is not None:
-        raise cancelled
-    if failures:
-        raise failures[0]
+        except asyncio.CancelledError:
+            cancelled = True
+    failed = [future for future in futures if future.exception() is not None]
+    if cancelled:
+        raise asyncio.CancelledError
+    if failed:
+        failed[0].result()
 
 
 def _guarded(fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -24,7 +24,11 @@ class ObjectWriter:
         self._size = 0
         disk.ensure_folder(path.parent)
         self._file = disk.NewFile(path)
-        self._position = disk.write_all(self._file.fd, 0, [header])
+        try:
+            self._position = disk.write_all(self._file.fd, 0, [header])
+        except BaseException:
+            self._file.discard()
+            raise
 
     def write(self, segment: Buffer) -> None:
         """A full segment; only the last may be shorter."""

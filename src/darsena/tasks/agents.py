@@ -177,9 +177,11 @@ class AgentService:
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + min(wait_s, LONGEST_WAIT_S)
+        seen = self._wake.generation
         held = await self._db.transact(self._beat, run_uid, agent, fence)
         while not held.cancel_requested and (left_s := deadline - loop.time()) > 0:
-            await self._wake.wait(self._wake.generation, min(left_s, _POLL_S))
+            await self._wake.wait(seen, min(left_s, _POLL_S))
+            seen = self._wake.generation
             held = await self._db.read(_get_held, run_uid, agent, fence)
         return Beat(cancel=held.cancel_requested)
 

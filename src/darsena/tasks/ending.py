@@ -37,9 +37,7 @@ class Credentials(Protocol):
 
 
 class RunEnder:
-    def __init__(
-        self, db: Database, *, logs: RunLogs, credentials: Credentials, streams: Streams, wake: Wake
-    ) -> None:
+    def __init__(self, db: Database, *, logs: RunLogs, credentials: Credentials, streams: Streams, wake: Wake) -> None:
         self._db = db
         self._clock: Clock = db.clock
         self._logs = logs

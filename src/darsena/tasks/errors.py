@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from darsena.core.errors import Conflict
+from darsena.core.errors import AccessDenied, Conflict
 
 
 class RunLost(Conflict):
@@ -10,3 +10,10 @@ class RunLost(Conflict):
 
     def __init__(self, run_uid: str) -> None:
         super().__init__(f"the run {run_uid} is not held under this agent and fence any more", code="RunLost")
+
+
+class SourceClaimed(AccessDenied):
+    """A run uses the source: its signed address does not let anybody write it any more."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the source {name} is used by a run and cannot be written any more; ask for a new address")

@@ -16,8 +16,7 @@ from darsena.tasks.base_images import BaseImages
 from darsena.tasks.ending import Credentials
 from darsena.tasks.locations import parse_location
 from darsena.tasks.model import Held, Run
-from darsena.tasks.requests import list_secrets
-from darsena.tasks.service import REQUEST_KIND
+from darsena.tasks.requests import REQUEST_KIND, list_secrets
 from darsena.tasks.signing import Sealer
 from darsena.tasks.streams import Registries
 
@@ -103,9 +102,7 @@ class Orders:
             secrets=secrets,
         )
 
-    def _make_credential(
-        self, tx: Tx, facts: RegistryFacts, run: Run, request: Mapping[str, Any]
-    ) -> Login | None:
+    def _make_credential(self, tx: Tx, facts: RegistryFacts, run: Run, request: Mapping[str, Any]) -> Login | None:
         """None without a login, and in a registry that gives access by repository: there no run has any by default."""
         if request["credentials"]["sourceRegistry"]["loginMode"] == "None" or facts.abac:
             return None
@@ -116,9 +113,7 @@ class Orders:
 
 def _logins(request: Mapping[str, Any]) -> dict[str, Login]:
     registries: dict[str, dict[str, str]] = request["credentials"]["customRegistries"]
-    return {
-        host: Login(username=login["username"], password=login["password"]) for host, login in registries.items()
-    }
+    return {host: Login(username=login["username"], password=login["password"]) for host, login in registries.items()}
 
 
 def _order(

@@ -236,9 +236,7 @@ def _taking(owner: str, lease_until_us: int) -> dict[str, Any]:
     return {"owner": owner, "lease_until": lease_until_us, "fence": run_queue.c.fence + 1}
 
 
-def _take(
-    tx: Tx, where: ColumnElement[bool], owner: str, lease_until_us: int, status: Any, error: Any
-) -> list[Held]:
+def _take(tx: Tx, where: ColumnElement[bool], owner: str, lease_until_us: int, status: Any, error: Any) -> list[Held]:
     """One UPDATE, so that of many reapers one gets each row."""
     is_ending = run_queue.c.end_status.is_not(None)
     values = _taking(owner, lease_until_us) | {

@@ -15,6 +15,9 @@ from darsena.tasks.wire import ArgumentBody, CustomRegistryBody, PlatformBody, R
 
 RequestType = Literal["DockerBuildRequest", "EncodedTaskRunRequest", "FileTaskRunRequest"]
 
+REQUEST_KIND = "run"
+"""The kind under which a stored request is sealed; its id is the run's uid."""
+
 SHORTEST_TIMEOUT_S, LONGEST_TIMEOUT_S, DEFAULT_TIMEOUT_S = 300, 28_800, 3600
 _MOST_CPU = 64
 _MOST_NAMES = 100

@@ -10,6 +10,8 @@ from sqlalchemy import ColumnElement, Row, delete, insert, select, update
 from darsena.db import Tx
 from darsena.db.dialects import insert_ignore
 from darsena.resources.model import Author, SystemData
+from darsena.tasks.filter_store import make_where
+from darsena.tasks.filters import Test
 from darsena.tasks.model import (
     LOG_WORDS,
     Ending,
@@ -95,14 +97,14 @@ def list_runs(
     tx: Tx,
     registry_uid: str,
     *,
-    where: ColumnElement[bool] | None = None,
+    test: Test | None = None,
     before: int | None = None,
     limit: int,
 ) -> list[Run]:
     """Newest first, with numbers below `before`."""
     statement = select(*_without_request).where(run.c.registry_uid == registry_uid)
-    if where is not None:
-        statement = statement.where(where)
+    if test is not None:
+        statement = statement.where(make_where(test))
     if before is not None:
         statement = statement.where(run.c.number < before)
     return [_run(row) for row in tx.execute(statement.order_by(run.c.number.desc()).limit(limit))]

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
-from sqlalchemy import ColumnElement
 
 from darsena.core.errors import Conflict, RequestInvalid, ResourceUnknown, Throttled
 from darsena.core.failpoints import failpoint
@@ -21,12 +20,12 @@ from darsena.resources.model import Author, SystemData
 from darsena.tasks import queue_store, run_store, source_store
 from darsena.tasks.ending import RunEnder
 from darsena.tasks.events import RunQueued, RunUpdated
+from darsena.tasks.filters import Test
 from darsena.tasks.model import DEFAULT_POOL, Ending, Held, QueuePlace, Run
 from darsena.tasks.places import find_place
-from darsena.tasks.requests import RunRequest
+from darsena.tasks.requests import REQUEST_KIND, RunRequest
 from darsena.tasks.signing import Sealer
 
-REQUEST_KIND = "run"
 MOST_UNFINISHED = 1000
 """Runs of one registry that wait or run at the same time; more are refused."""
 CANCEL_PATIENCE_S = 60
@@ -90,13 +89,11 @@ class RunService:
             return None
         return await self._db.read(find_place, run.uid, run.agent_pool_name or DEFAULT_POOL)
 
-    async def list(
-        self, registry_uid: str, *, where: ColumnElement[bool] | None, before: int | None, limit: int
-    ) -> RunPage:
+    async def list(self, registry_uid: str, *, test: Test | None, before: int | None, limit: int) -> RunPage:
         """Newest first."""
 
         def read(tx: Tx) -> list[Run]:
-            return run_store.list_runs(tx, registry_uid, where=where, before=before, limit=limit + 1)
+            return run_store.list_runs(tx, registry_uid, test=test, before=before, limit=limit + 1)
 
         runs = await self._db.read(read)
         more = len(runs) > limit

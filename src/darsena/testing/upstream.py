@@ -1,4 +1,4 @@
-"""A real registry that is not ours, Debian's `docker-registry`, over TLS on loopback: what tests push to and pull from."""
+"""A real registry that is not ours, Debian's `docker-registry`, over TLS on loopback, for tests to push to."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 
 from darsena.api.acr_v1 import AcrRoutes
 from darsena.api.http import Receive, Request, Response, Scope, Send
@@ -23,20 +22,14 @@ from darsena.registry.service import RegistryService, to_registry
 Handler = Callable[[Request, Registry, Target, Caller], Awaitable[Response]]
 
 
-class TokenService(Protocol):
-    """`/oauth2/**` of a login server."""
-
-    async def handle(self, request: Request, facts: RegistryFacts) -> Response: ...
-
-
 class LoginServerEdge:
-    """`hot` is None where pulls take the ordinary path (PostgreSQL)."""
+    """`oauth2` answers `/oauth2/**`; `hot` is None where pulls take the ordinary path (PostgreSQL)."""
 
     def __init__(
         self,
         service: RegistryService,
         authenticator: Authenticator,
-        oauth2: TokenService,
+        oauth2: Callable[[Request], Awaitable[Response]],
         check_network: Callable[[str, str], None],
         hot: HotPath | None = None,
     ) -> None:
@@ -70,7 +63,7 @@ class LoginServerEdge:
         """Raises Problems; every answer that is none carries the login server's headers."""
         path = request.raw_path
         if path.startswith("/oauth2/"):
-            response = await self._oauth2.handle(request, facts)
+            response = await self._oauth2(request)
             return add_login_server_headers(response, request)
         if path in ("/v2", "/v2/") or path.startswith("/v2/"):
             target = parse_v2(path)

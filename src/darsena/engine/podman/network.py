@@ -48,7 +48,7 @@ table ip darsena {{
   }}
 }}
 """
-"""The second chain keeps the run's networks apart. Some kernels show it a bridge's own traffic too: hence `accepted`."""
+"""The second chain keeps the run's networks apart. Some kernels show it a bridge's own traffic: hence `accepted`."""
 _ATTACH = """set -e
 [ -e "$1" ] && exit 0
 : > "$1"

@@ -127,14 +127,14 @@ class Sandbox:
         extra: Mapping[str, str] | None = None,
         cwd: Path | None = None,
     ) -> int:
-        """The exit code. When the caller is cancelled the program's group is ended: TERM, then KILL."""
+        """The exit code. When the caller is cancelled the program's group is ended: TERM, then KILL after a second."""
         argv = self.argv(program, namespace=namespace, network=network, cwd=cwd)
         tool = await self.launch(argv, extra, split=False)
         try:
             return await tools.stream(tool, sink)
         finally:
             if tool.process.returncode is None:
-                await asyncio.shield(tool.end(2.0))
+                await asyncio.shield(tool.end(1.0))
 
     async def end(self, grace_s: float) -> None:
         """No process of the run is left. TERM to every group first, unless `grace_s` is 0."""

@@ -1,0 +1,207 @@
+"""The composition root: the one place that knows every room. Granian's worker calls `create` and serves it."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import json
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from darsena import __version__
+from darsena.api.arm.edge import ArmEdge
+from darsena.api.directory import DirectoryEdge
+from darsena.api.edge import Edge, Hosts
+from darsena.api.http import Receive, Request, Response, Scope, Send, json_response
+from darsena.api.oauth2 import OAuth2Edge
+from darsena.api.openapi import make_document
+from darsena.api.router import Route, Router
+from darsena.api.v2.hot import HotPath
+from darsena.api.v2.login_server import LoginServerEdge
+from darsena.core.errors import StartFailure
+from darsena.local import logs
+from darsena.local.owner import ensure_owner_file
+from darsena.local.rooms import Rooms, open_rooms
+from darsena.registry.hot_lookup import HotLookup
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger("darsena.app")
+
+_PR_SET_PDEATHSIG = 1
+_HOUR_S = 3600.0
+
+
+def create() -> Application:
+    """Granian's factory: opens the folder that `DARSENA_WORKER` names. A failure goes to the supervisor's pipe."""
+    _die_with_parent()
+    order = json.loads(os.environ["DARSENA_WORKER"])
+    try:
+        rooms = open_rooms(Path(order["data"]), order["flags"])
+    except StartFailure as failure:
+        os.write(int(os.environ["DARSENA_FAILURE_FD"]), failure.message.encode())
+        sys.exit(1)
+    logs.configure(rooms.settings.log)
+    return Application(rooms)
+
+
+class Application:
+    """An ASGI application: requests go to the edge, the lifespan starts and ends the background loops."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
+        self.edge = make_edge(rooms)
+        self._stop = asyncio.Event()
+        self._loops: list[asyncio.Task[None]] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self.edge(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await self.start()
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await self.stop()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def start(self) -> None:
+        rooms = self._rooms
+        if await ensure_owner_file(rooms.identity.service, rooms.folder, rooms.marker, rooms.stamp):
+            _log.info("owner_file_written", path=str(rooms.folder.owner))
+        for name, loop in list_loops(rooms).items():
+            self._loops.append(asyncio.create_task(_keep_running(name, loop, self._stop), name=name))
+
+    async def stop(self) -> None:
+        self._stop.set()
+        if self._loops:
+            _, pending = await asyncio.wait(self._loops, timeout=5)
+            for task in pending:
+                task.cancel()
+        await self._rooms.storage.close()
+        self._rooms.db.close()
+
+
+Loop = Callable[[asyncio.Event], Awaitable[None]]
+
+
+def list_loops(rooms: Rooms) -> dict[str, Loop]:
+    """The worker's background loops by name; each runs until the event is set."""
+
+    async def maintain(stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            await rooms.identity.maintain()
+            await rooms.registry.uploading.expire()
+            await _sleep(stop, _HOUR_S)
+
+    return {"maintain": maintain}
+
+
+async def _keep_running(name: str, loop: Loop, stop: asyncio.Event) -> None:
+    """A loop that fails is logged and begun again, a little later each time."""
+    pause_s = 1.0
+    while not stop.is_set():
+        try:
+            await loop(stop)
+        except Exception:
+            _log.exception("loop_failed", loop=name, again_in_s=pause_s)
+            await _sleep(stop, pause_s)
+            pause_s = min(pause_s * 2, 60.0)
+
+
+async def _sleep(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return
+
+
+def make_edge(rooms: Rooms) -> Edge:
+    addresses, lookup = rooms.marker.addresses, rooms.resources.lookup
+    oauth2 = OAuth2Edge(rooms.identity.authenticator, rooms.identity.tokens, rooms.db.clock)
+    login_server = LoginServerEdge(
+        rooms.registry,
+        rooms.identity.authenticator,
+        Router(oauth2.routes).dispatch,
+        lookup.check_network,
+        _make_hot_path(rooms),
+    )
+    names = {addresses.control_host, "localhost", "127.0.0.1", "[::1]"}
+    return Edge(
+        hosts=Hosts(
+            control=frozenset(f"{name}{addresses.port_suffix}" for name in names),
+            blob=frozenset({f"{addresses.blob_host}{addresses.port_suffix}"}),
+            login_server_suffix=addresses.login_server_suffix,
+            control_name=f"{addresses.control_host}{addresses.port_suffix}",
+        ),
+        find_registry=lookup.find_by_host,
+        login_server=login_server,
+        control=_make_control(rooms),
+        blob=_no_blobs,
+        log_requests=rooms.settings.log.requests,
+    )
+
+
+def _make_hot_path(rooms: Rooms) -> HotPath | None:
+    if not rooms.db.is_sqlite:
+        return None
+    lookup = HotLookup(rooms.folder.database, rooms.keyring)
+    return HotPath(lookup, rooms.storage.blobs, rooms.identity.authenticator, rooms.resources.lookup.check_network)
+
+
+def _make_control(rooms: Rooms) -> Callable[[Request], Awaitable[Response]]:
+    identity, addresses = rooms.identity, rooms.marker.addresses
+    directory = DirectoryEdge(
+        identity.credentials,
+        identity.tokens,
+        identity.keys,
+        identity.audiences,
+        tenant_id=rooms.stamp.tenant_id,
+        control_url=addresses.control_url,
+    )
+    arm = ArmEdge(
+        resources=rooms.resources,
+        gate=identity.arm,
+        control_url=addresses.control_url,
+        tenant_id=rooms.stamp.tenant_id,
+        subscription_id=rooms.stamp.subscription_id,
+    )
+    routes: list[Route] = [*directory.routes, *arm.routes]
+    document = make_document(routes, title="Dársena", server_url=addresses.control_url)
+    router = Router([*routes, *_own_routes(document)], ignore_case=True)
+    return router.dispatch
+
+
+def _own_routes(document: dict[str, Any]) -> list[Route]:
+    async def health(_request: Request) -> Response:
+        return json_response({"status": "ok", "version": __version__})
+
+    async def openapi(_request: Request) -> Response:
+        return json_response(document)
+
+    return [
+        Route(method="GET", pattern="/healthz", handler=health, summary="Whether the server answers", secured=False),
+        Route(method="GET", pattern="/openapi.json", handler=openapi, summary="This document", secured=False),
+    ]
+
+
+async def _no_blobs(_request: Request) -> Response:
+    return Response(404)
+
+
+def _die_with_parent() -> None:
+    """A supervisor that is killed takes its worker along: nothing is left that still answers."""
+    parent = os.getppid()
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)

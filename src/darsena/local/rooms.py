@@ -1,0 +1,101 @@
+"""Every room opened on one data folder, for the server and for commands that work on a stopped one."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from darsena import settings
+from darsena.core.errors import StartFailure
+from darsena.db import Database
+from darsena.db.migrate import create as create_schema
+from darsena.db.migrate import current_revision, migrate
+from darsena.db.stamp import Stamp, ensure_stamp
+from darsena.identity.room import IdentityRoom, make_identity
+from darsena.journal import append
+from darsena.local.folder import Folder, Marker
+from darsena.registry.deleting import drop_registry
+from darsena.registry.service import RegistryService
+from darsena.resources.naming import LoginServers
+from darsena.resources.service import ResourceService
+from darsena.settings import Settings
+from darsena.storage.keyfile import RootKeyFile
+from darsena.storage.keyring import Keyring
+from darsena.storage.local import LocalStorage
+
+HOME_REGION = "local"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rooms:
+    settings: Settings
+    folder: Folder
+    marker: Marker
+    stamp: Stamp
+    db: Database
+    keyring: Keyring
+    storage: LocalStorage
+    identity: IdentityRoom
+    registry: RegistryService
+    resources: ResourceService
+
+
+def open_rooms(data: Path, flags: dict[str, Any]) -> Rooms:
+    """Blocking. Raises StartFailure, saying what to do."""
+    folder = Folder(data)
+    chosen = settings.from_environment(data, flags)
+    marker = folder.read_marker()
+    if marker is None:
+        raise StartFailure(f"{data} is no data folder yet: start `darsena serve` on it once")
+    db, is_new = _open_database(folder, chosen)
+    stamp = db.transact_sync(ensure_stamp, marker.stamp_uid, HOME_REGION)
+    keyring = Keyring(_open_root_key(folder, is_new), db.read_sync)
+    storage = LocalStorage(data, keyring)
+    identity = make_identity(
+        db,
+        keyring,
+        tenant_id=stamp.tenant_id,
+        subscription_id=stamp.subscription_id,
+        control_url=marker.addresses.control_url,
+    )
+    identity.start()
+    resources = ResourceService(
+        db,
+        login_servers=LoginServers(domain=marker.addresses.login_server_suffix[1:], tenant_id=stamp.tenant_id),
+        keys=keyring,
+        passwords=identity.passwords,
+        on_registry_deleted=(drop_registry,),
+    )
+    return Rooms(
+        settings=chosen,
+        folder=folder,
+        marker=marker,
+        stamp=stamp,
+        db=db,
+        keyring=keyring,
+        storage=storage,
+        identity=identity,
+        registry=RegistryService(db, storage, keyring),
+        resources=resources,
+    )
+
+
+def _open_database(folder: Folder, chosen: Settings) -> tuple[Database, bool]:
+    """The database at the newest schema, and whether it was empty."""
+    url = chosen.database.url or f"sqlite:///{folder.database}"
+    check = bool(os.environ.get("DARSENA_CHECK_JOURNAL"))
+    db = Database(url, before_commit=append, check_journal=check)
+    is_new = current_revision(db.engine) is None and create_schema(db.engine)
+    if not is_new:
+        migrate(db.engine, sqlite_file=folder.database if db.is_sqlite else None)
+    if db.is_sqlite:
+        folder.database.chmod(0o600)
+    return db, is_new
+
+
+def _open_root_key(folder: Folder, is_new: bool) -> RootKeyFile:
+    """Made with a new database only: beside an old one a missing key is a loss that nobody may paper over."""
+    path = folder.keys / "root.key"
+    return RootKeyFile.create(path) if is_new and not path.exists() else RootKeyFile.load(path)

@@ -1,0 +1,101 @@
+"""Requests and readings that need no server."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from darsena.client.dependencies import BaseImage, DependencyReader
+from darsena.client.run_requests import command_text, parse_platform, status_of_log
+from darsena.client.shapes import flatten, group_of
+from darsena.core.errors import RequestInvalid
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "$Registry/a:v1",
+        "bash -c 'echo a: b # c'",
+        "- x",
+        "a\tb",
+        "ñ {{.Run.ID}} | cat",
+        '"quoted" & more',
+        "x:",
+        "{a: b}",
+    ],
+)
+def test_a_command_survives_the_yaml_that_it_is_put_in(command: str) -> None:
+    assert yaml.safe_load(command_text(command, 7)) == {
+        "version": "v1.1.0",
+        "steps": [{"cmd": command, "disableWorkingDirectoryOverride": True, "timeout": 7}],
+    }
+
+
+def test_platforms() -> None:
+    assert parse_platform("linux") == {"os": "linux", "architecture": "amd64"}
+    assert parse_platform("Linux/arm/v7") == {"os": "Linux", "architecture": "arm", "variant": "v7"}
+    for text in ("", "a//b", "a/b/c/d"):
+        with pytest.raises(RequestInvalid):
+            parse_platform(text)
+
+
+def test_any_other_word_of_completion_is_success() -> None:
+    words = ("failed", "InternalError", "TIMEDOUT", "canceled", "successful", "whatever")
+    assert [status_of_log(word) for word in words] == [
+        "Failed",
+        "Error",
+        "Timeout",
+        "Canceled",
+        "Succeeded",
+        "Succeeded",
+    ]
+
+
+YAML_LIST = """
+- image:
+    registry: r
+    repository: a
+    tag: v1
+  runtime-dependency:
+    registry: mcr.example
+    repository: base
+    tag: "1"
+    digest: sha256:aa
+  git: {}
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"runtime-dependency":{"registry":"mcr.example","repository":"base","tag":"1","digest":"sha256:aa"}}]',
+        '[{"runtime_dependency":{"registry":"mcr.example","repository":"base","tag":"1","digest":"sha256:aa"}}]',
+        YAML_LIST,
+    ],
+)
+def test_dependencies_in_each_form(text: str) -> None:
+    reader = DependencyReader()
+    lines = [
+        "STEP 1",
+        "2026/01/01 00:00:00 The following dependencies were found:",
+        *text.split("\n"),
+        "",
+        "Run ID: ca1 was",
+    ]
+    for line in lines:
+        reader.feed(line)
+    assert reader.bases == [BaseImage(reference="mcr.example/base:1", digest="sha256:aa", is_runtime=True)]
+
+
+@pytest.mark.parametrize("text", ["", "{{{", "- just text", "null", "[1, [2]]"])
+def test_dependencies_that_cannot_be_understood_are_none(text: str) -> None:
+    reader = DependencyReader()
+    for line in ("The following dependencies were found:", text):
+        reader.feed(line)
+    assert reader.bases == []
+
+
+def test_flatten_keeps_what_it_does_not_know() -> None:
+    resource = {"id": "/subscriptions/s/resourcegroups/G/x", "name": "n", "properties": {"a": 1, "future": {}}}
+    assert flatten(resource) == {"id": resource["id"], "name": "n", "a": 1, "future": {}, "resourceGroup": "G"}
+    assert group_of("/subscriptions/s") == ""

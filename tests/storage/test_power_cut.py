@@ -1,0 +1,136 @@
+"""A power cut keeps what was synced and nothing else: replayed from a record of every fsync."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from darsena.core.digest import Digest
+from darsena.core.errors import UploadUnknown
+from darsena.storage import Keyring, LocalStorage
+
+from .conftest import REGISTRY
+from .feeding import SEGMENT, chunks, collect, content
+
+
+class Disk:
+    """The worst disk that keeps its promises: file contents and folder entries as of their last fsync."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._root = root
+        self._files: dict[int, bytes] = {}
+        self._folders: dict[int, dict[str, tuple[int, bool]]] = {}
+        fsync, open_file = os.fsync, os.open
+
+        def recording(fd: int) -> None:
+            fsync(fd)
+            self._record(fd)
+
+        def opened(path: Path | str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+            fd = open_file(path, flags, mode, dir_fd=dir_fd)
+            if flags & os.O_EXCL:
+                self._files.pop(os.fstat(fd).st_ino, None)
+            return fd
+
+        monkeypatch.setattr(os, "fsync", recording)
+        monkeypatch.setattr(os, "open", opened)
+
+    def _record(self, fd: int) -> None:
+        status = os.fstat(fd)
+        if stat.S_ISDIR(status.st_mode):
+            with os.scandir(fd) as entries:
+                self._folders[status.st_ino] = {entry.name: (entry.inode(), entry.is_dir()) for entry in entries}
+        else:
+            self._files[status.st_ino] = os.pread(fd, status.st_size, 0)
+
+    def after_a_power_cut(self, target: Path) -> Path:
+        """What is found when the machine starts again, in a folder of its own."""
+        self._lay_out(self._root.stat().st_ino, target)
+        return target
+
+    def _lay_out(self, folder: int, target: Path) -> None:
+        target.mkdir()
+        for name, (inode, is_folder) in self._folders.get(folder, {}).items():
+            if is_folder:
+                self._lay_out(inode, target / name)
+            else:
+                (target / name).write_bytes(self._files.get(inode, b""))
+
+
+@pytest.fixture
+def disk(data: Path, monkeypatch: pytest.MonkeyPatch) -> Disk:
+    data.mkdir()
+    return Disk(data, monkeypatch)
+
+
+@pytest.fixture
+def storage(disk: Disk, local: LocalStorage) -> LocalStorage:
+    return local
+
+
+async def reopened(disk: Disk, keyring: Keyring, target: Path) -> LocalStorage:
+    return LocalStorage(disk.after_a_power_cut(target), keyring)
+
+
+async def test_committed_blob(disk: Disk, storage: LocalStorage, keyring: Keyring, tmp_path: Path) -> None:
+    for number, (borders, sync) in enumerate([([], False), ([], True), ([5], True), ([SEGMENT], True)]):
+        whole = content(SEGMENT + 9, f"{number}")
+        await storage.uploads.begin(REGISTRY, f"u{number}")
+        offset = 0
+        for border in [*borders, len(whole)]:
+            part = chunks(whole[offset:border])
+            offset = await storage.uploads.append(REGISTRY, f"u{number}", offset, part, sync=sync)
+        await storage.uploads.commit(REGISTRY, f"u{number}", Digest.of(whole))
+        again = await reopened(disk, keyring, tmp_path / f"after{number}")
+        assert await collect(again.blobs.read(REGISTRY, Digest.of(whole))) == whole
+        await again.close()
+
+
+async def test_answered_append(disk: Disk, storage: LocalStorage, keyring: Keyring, tmp_path: Path) -> None:
+    whole = content(2 * SEGMENT)
+    await storage.uploads.begin(REGISTRY, "u")
+    offset = 0
+    for number, size in enumerate([100, SEGMENT, 50]):
+        offset = await storage.uploads.append(REGISTRY, "u", offset, chunks(whole[offset : offset + size]))
+        again = await reopened(disk, keyring, tmp_path / f"after{number}")
+        assert await again.uploads.offset(REGISTRY, "u") == offset
+        await again.close()
+
+
+async def test_unanswered_append(disk: Disk, storage: LocalStorage, keyring: Keyring, tmp_path: Path) -> None:
+    await storage.uploads.begin(REGISTRY, "u")
+    await storage.uploads.append(REGISTRY, "u", 0, chunks(b"abc"), sync=False)
+    again = await reopened(disk, keyring, tmp_path / "after")
+    with pytest.raises(UploadUnknown):  # the record can tell: what nobody synced is gone
+        await again.uploads.offset(REGISTRY, "u")
+    await again.close()
+
+
+async def test_source_and_log(disk: Disk, storage: LocalStorage, keyring: Keyring, tmp_path: Path) -> None:
+    await storage.sources.stage_block(REGISTRY, "s", "a", chunks(b"source"))
+    await storage.sources.commit_blocks(REGISTRY, "s", ["a"])
+    await storage.logs.append(REGISTRY, "run", 0, b"one\r\n")
+    await storage.logs.append(REGISTRY, "run", 5, b"two\r\n")
+    again = await reopened(disk, keyring, tmp_path / "after")
+    assert await collect(again.sources.read(REGISTRY, "s")) == b"source"
+    assert await again.logs.read(REGISTRY, "run") == b"one\r\ntwo\r\n"
+    await again.close()
+
+
+async def test_deletions(disk: Disk, storage: LocalStorage, keyring: Keyring, tmp_path: Path) -> None:
+    for upload, whole in (("u1", b"one"), ("u2", b"two")):
+        await storage.uploads.begin(REGISTRY, upload)
+        await storage.uploads.append(REGISTRY, upload, 0, chunks(whole))
+        await storage.uploads.commit(REGISTRY, upload, Digest.of(whole))
+    await storage.blobs.delete(REGISTRY, Digest.of(b"one"))
+    again = await reopened(disk, keyring, tmp_path / "after1")
+    assert await again.blobs.stat(REGISTRY, Digest.of(b"one")) is None
+    assert await again.blobs.stat(REGISTRY, Digest.of(b"two")) == 3
+    await again.close()
+    await storage.blobs.drop(REGISTRY)
+    again = await reopened(disk, keyring, tmp_path / "after2")
+    assert await again.blobs.stat(REGISTRY, Digest.of(b"two")) is None
+    await again.close()
