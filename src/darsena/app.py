@@ -15,7 +15,11 @@ from typing import Any
 import structlog
 
 from darsena import __version__
+from darsena.api.agent import AgentEdge
 from darsena.api.arm.edge import ArmEdge
+from darsena.api.arm_runs import RunsEdge
+from darsena.api.arm_task_lists import list_task_routes
+from darsena.api.blob import BlobEdge
 from darsena.api.directory import DirectoryEdge
 from darsena.api.edge import Edge, Hosts
 from darsena.api.http import Receive, Request, Response, Scope, Send, json_response
@@ -25,15 +29,18 @@ from darsena.api.router import Route, Router
 from darsena.api.v2.hot import HotPath
 from darsena.api.v2.login_server import LoginServerEdge
 from darsena.core.errors import StartFailure
+from darsena.jobs.runner import JobRunner
 from darsena.local import logs
 from darsena.local.owner import ensure_owner_file
 from darsena.local.rooms import Rooms, open_rooms
+from darsena.local.trust import Machine, keep_names
 from darsena.registry.hot_lookup import HotLookup
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("darsena.app")
 
 _PR_SET_PDEATHSIG = 1
 _HOUR_S = 3600.0
+_NAMES_S = 1.0
 
 
 def create() -> Application:
@@ -104,7 +111,28 @@ def list_loops(rooms: Rooms) -> dict[str, Loop]:
             await rooms.registry.uploading.expire()
             await _sleep(stop, _HOUR_S)
 
-    return {"maintain": maintain}
+    async def names(stop: asyncio.Event) -> None:
+        """A new registry is a new name: where `darsena trust` was run, what it wrote is kept up to date."""
+        known: list[str] = []
+        while not stop.is_set():
+            page = await rooms.resources.list_registries(rooms.stamp.subscription_id, limit=1000)
+            found = [row.name for row in page.items]
+            if found != known:
+                arguments = (Machine(), rooms.marker.addresses, rooms.folder.ca_file, rooms.stamp.uid, found)
+                for line in await asyncio.to_thread(keep_names, *arguments):
+                    _log.info("names_kept", change=line)
+                known = found
+            await _sleep(stop, _NAMES_S)
+
+    tasks = rooms.tasks
+    return {
+        "names": names,
+        "maintain": maintain,
+        "reaper": tasks.reaper.run,
+        "retention": tasks.retention.run,
+        "jobs": JobRunner(rooms.db, tasks.retention.list_kinds()).run,
+        "usage": rooms.usage.run,
+    }
 
 
 async def _keep_running(name: str, loop: Loop, stop: asyncio.Event) -> None:
@@ -147,7 +175,7 @@ def make_edge(rooms: Rooms) -> Edge:
         find_registry=lookup.find_by_host,
         login_server=login_server,
         control=_make_control(rooms),
-        blob=_no_blobs,
+        blob=Router(BlobEdge(rooms.tasks.blobs).routes).dispatch,
         log_requests=rooms.settings.log.requests,
     )
 
@@ -176,10 +204,11 @@ def _make_control(rooms: Rooms) -> Callable[[Request], Awaitable[Response]]:
         tenant_id=rooms.stamp.tenant_id,
         subscription_id=rooms.stamp.subscription_id,
     )
-    routes: list[Route] = [*directory.routes, *arm.routes]
+    runs = RunsEdge(arm.context, rooms.tasks.runs, rooms.tasks.blobs)
+    agent = AgentEdge(rooms.tasks.agents, rooms.folder.agent_token.read_text("utf-8").strip())
+    routes = [*directory.routes, *arm.routes, *runs.routes, *list_task_routes(arm.context), *agent.routes]
     document = make_document(routes, title="Dársena", server_url=addresses.control_url)
-    router = Router([*routes, *_own_routes(document)], ignore_case=True)
-    return router.dispatch
+    return Router([*routes, *_own_routes(document)], ignore_case=True).dispatch
 
 
 def _own_routes(document: dict[str, Any]) -> list[Route]:
@@ -193,10 +222,6 @@ def _own_routes(document: dict[str, Any]) -> list[Route]:
         Route(method="GET", pattern="/healthz", handler=health, summary="Whether the server answers", secured=False),
         Route(method="GET", pattern="/openapi.json", handler=openapi, summary="This document", secured=False),
     ]
-
-
-async def _no_blobs(_request: Request) -> Response:
-    return Response(404)
 
 
 def _die_with_parent() -> None:

@@ -42,7 +42,7 @@ class ServerSettings(Section, frozen=True, kw_only=True, forbid_unknown_fields=T
     listen: str = "127.0.0.1:8443"
     """HOST:PORT. The port is part of every image reference, so it is fixed when the data folder is made."""
     domain: str = ""
-    """The control host's own name; registries lie below it. Empty: `localhost`, registries below `azurecr.localhost`."""
+    """The control host's own name, with registries below it. Empty: `localhost`, registries at `azurecr.localhost`."""
     drain_s: int = 30
     """Seconds that running requests and builds have to end after SIGTERM."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from darsena.agent import aliases, yamltext
 from darsena.agent.plan import Network, Plan, PlanFault, Step
@@ -101,7 +101,7 @@ def _read_aliases(section: str, variables: Variables, read_file: ReadFile) -> _A
 def _flat(value: Any, where: str) -> dict[str, str]:
     if not isinstance(value, dict):
         raise PlanFault(f"{where}: aliases are a map of names and texts")
-    items: Mapping[Any, Any] = value  # pyright: ignore[reportUnknownVariableType]
+    items = cast("Mapping[Any, Any]", value)
     if any(not isinstance(item, str) for item in items.values()):
         raise PlanFault(f"{where}: an alias's value is a text")
     return {str(name): str(item) for name, item in items.items()}

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from darsena.agent.plan import PlanFault
 from darsena.agent.protocol import Argument, RunOrder
@@ -29,8 +29,8 @@ class Variables:
             raise PlanFault(f"unable to render task: failed to execute template: .{path[0]} is not defined")
         found: Any = roots[path[0]]
         for name in path[1:]:
-            found = found.get(name, "") if isinstance(found, Mapping) else ""  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-        return found  # pyright: ignore[reportUnknownVariableType]
+            found = cast("Mapping[str, Any]", found).get(name, "") if isinstance(found, Mapping) else ""
+        return found
 
 
 def run_variables(order: RunOrder, volume: str, commit: str = "", branch: str = "") -> dict[str, str]:

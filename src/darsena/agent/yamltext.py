@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -114,7 +114,7 @@ class Fields:
         value = self.raw(key)
         if value is None:
             return None
-        items: list[Any] = [value] if isinstance(value, str) else value if isinstance(value, list) else [None]
+        items: list[Any] = cast("list[Any]", value) if isinstance(value, list) else [value]
         if any(not isinstance(item, str) for item in items):
             raise self._wrong(key, "a list of text")
         return [str(item) for item in items]
@@ -125,7 +125,7 @@ class Fields:
             return []
         if not isinstance(value, list):
             raise self._wrong(key, "a list")
-        items: list[Any] = value  # pyright: ignore[reportUnknownVariableType]
+        items = cast("list[Any]", value)
         return [Fields(item, f"{key}[{index}]") for index, item in enumerate(items)]
 
     def __contains__(self, key: str) -> bool:

@@ -34,7 +34,7 @@ Render = Callable[[Problem, Request], Response]
 class LoginServer(Protocol):
     """What answers on `<registry>.<registry domain>`."""
 
-    async def fast(self, scope: Scope, receive: Receive, send: Send, facts: RegistryFacts) -> bool:
+    async def fast(self, scope: Scope, send: Send, facts: RegistryFacts) -> bool:
         """Answer a pull outright and return True, or leave everything untouched and return False."""
         ...
 
@@ -91,7 +91,7 @@ class Edge:
     ) -> None:
         if self.log_requests != "all":
             try:
-                if await self.login_server.fast(scope, receive, send, facts):
+                if await self.login_server.fast(scope, send, facts):
                     return
             except Exception:  # a defect there must not cost a pull: the ordinary path answers
                 _log.exception("hot_path_failed", path=scope["path"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from darsena.api.http import Request, Response, decode_segment
@@ -28,12 +28,20 @@ class Route:
     """False for what answers without a credential."""
 
 
-@dataclass(slots=True)
+_Row = tuple[Route, tuple[str, ...]]
+"""A route and the names that its path captured."""
+
+
 class _Node:
-    literal: dict[str, _Node] = field(default_factory=lambda: {})
-    capture: _Node | None = None
-    methods: dict[str, tuple[Route, tuple[str, ...]]] = field(default_factory=lambda: {})
-    rest: dict[str, tuple[Route, tuple[str, ...]]] = field(default_factory=lambda: {})
+    """One segment's place in the tree of patterns."""
+
+    __slots__ = ("capture", "literal", "methods", "rest")
+
+    def __init__(self) -> None:
+        self.literal: dict[str, _Node] = {}
+        self.capture: _Node | None = None
+        self.methods: dict[str, _Row] = {}
+        self.rest: dict[str, _Row] = {}
 
 
 class Router:
@@ -76,7 +84,7 @@ class Router:
 
     def _match(
         self, node: _Node, raw: list[str], index: int, values: list[str]
-    ) -> tuple[dict[str, tuple[Route, tuple[str, ...]]] | None, list[str]]:
+    ) -> tuple[dict[str, _Row] | None, list[str]]:
         if index == len(raw):
             if node.methods:
                 return node.methods, values

@@ -55,7 +55,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         show = getattr(error, "show", None)
         show() if show else say(f"Error: {error.format_message()}")
         return error.exit_code
-    except (Interrupted, KeyboardInterrupt, typer.Abort):
+    except Interrupted:
+        return INTERRUPTED
+    except (KeyboardInterrupt, typer.Abort):
+        say("interrupted; nothing goes on at the server")
         return INTERRUPTED
     except PipeClosed:
         # Python flushes once more at exit; there is nobody left to read it.

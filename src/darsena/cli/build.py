@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -26,7 +27,7 @@ from darsena.cli.run_options import (
 from darsena.cli.runs import COLUMNS, duration_s
 from darsena.cli.session import open_session
 from darsena.cli.sources import send_context
-from darsena.cli.terminal import human_bytes, human_seconds, say, styled
+from darsena.cli.terminal import human_bytes, human_seconds
 from darsena.cli.watch import Ended, wait_quietly, watch
 from darsena.client.context import LocalContext, build_context, is_remote
 from darsena.client.errors import ClientProblem
@@ -85,7 +86,6 @@ def build(
       darsena build -r contoso -t shop/web:v1 -f docker/Dockerfile --build-arg VERSION=1 .
       darsena build -r contoso -t shop/web:v1 https://git.example.com/shop/web.git#main:src
     """
-    reporter = choose_reporter(progress)
     arguments = parse_arguments(build_arg or [], secret_build_arg or [], "--build-arg")
     settings = Settings(
         platform=parse_platform(platform), timeout_s=timeout, agent_pool=agent_pool, log_template=log_template
@@ -94,9 +94,9 @@ def build(
     for name in images:
         _check(name)
     local = None if is_remote(context) else build_context(context, file, lambda: sys.stdin.buffer.read())
-    if not images and not no_push:
-        reporter.note("no name is given with -t, so the image is built and not pushed")
-    with open_session() as session:
+    with closing(choose_reporter(progress)) as reporter, open_session(talk=reporter.note) as session:
+        if not images and not no_push:
+            reporter.note("no name is given with -t, so the image is built and not pushed")
         found = session.resources.find_registry(registry, resource_group)
         runs = session.runs(found)
         source = context if local is None else send_context(session, runs, local, reporter)
@@ -114,15 +114,15 @@ def build(
         run_id = run_id_of(run)
         reporter.scheduled(run_id)
         if no_wait:
-            reporter.ended("")
+            reporter.close()
             emit(flatten(run), output, query, COLUMNS)
             return
         if no_logs:
-            reporter.ended("")
-            finish(wait_quietly(runs, run_id, found.name), found.name, output, query, COLUMNS)
+            finish(wait_quietly(runs, run_id, found.name, reporter), found.name, output, query, COLUMNS)
             return
         ended = watch(session, runs, run_id, found.name, reporter)
-        _summarize(ended, session.login_server(found.login_server))
+        if ended.status == "Succeeded":
+            reporter.made(_facts(ended, session.login_server(found.login_server)))
         if output is not None or query is not None or chosen(output) is not Format.TABLE:
             emit(flatten(ended.run), output, query, COLUMNS)
         raise_unless_succeeded(ended.run, found.name)
@@ -138,10 +138,8 @@ def _dockerfile(local: LocalContext | None, file: str | None) -> str:
     return file or "Dockerfile" if local is None else local.file_name
 
 
-def _summarize(ended: Ended, server: LoginServer) -> None:
-    """What was made, for the person: name, digest, size, time, bases, and how to pull it."""
-    if ended.status != "Succeeded":
-        return
+def _facts(ended: Ended, server: LoginServer) -> list[tuple[str, str]]:
+    """What was made: name, digest, size, time, bases, and how to pull it."""
     facts: list[tuple[str, str]] = []
     pulls: list[str] = []
     digests: set[str] = set()
@@ -159,9 +157,7 @@ def _summarize(ended: Ended, server: LoginServer) -> None:
     for base in ended.bases:
         name = f"{base.reference}@{base.digest}" if base.digest else base.reference
         facts.append(("base", name if base.is_runtime else f"{name} (build time)"))
-    facts.extend(("pull", pull) for pull in pulls)
-    for title, text in facts:
-        say(f"{styled(f'{title:<8}', 'bold')}{text}")
+    return facts + [("pull", pull) for pull in pulls]
 
 
 def _size(server: LoginServer, image: Object) -> list[tuple[str, str]]:

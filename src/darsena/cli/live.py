@@ -19,6 +19,7 @@ from rich.progress import (
 from rich.text import Text
 
 from darsena.cli.build_log import BuildLog, Step
+from darsena.cli.progress import say_facts
 from darsena.cli.terminal import harmless, human_bytes, human_seconds, lines_of
 
 _TAIL_LINES = 6
@@ -91,6 +92,12 @@ class LiveReporter:
     def ended(self, status: str) -> None:
         self._failed = status not in ("", _SUCCEEDED)
         self._log.close()
+        self.close()
+
+    def made(self, facts: list[tuple[str, str]]) -> None:
+        say_facts(facts)
+
+    def close(self) -> None:
         self._stop_bar()
         if self._live is not None:
             self._live.stop()

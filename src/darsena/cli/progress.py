@@ -32,7 +32,15 @@ class Reporter(Protocol):
     def line(self, text: str) -> None: ...
     def note(self, text: str) -> None: ...
     def ended(self, status: str) -> None:
-        """The log is complete. Called once, with an empty status when following ended early."""
+        """The run has ended; the status is empty when following ended before it."""
+        ...
+
+    def made(self, facts: list[tuple[str, str]]) -> None:
+        """What a build has made, as (title, text); a title may come several times."""
+        ...
+
+    def close(self) -> None:
+        """Leave the screen as it was found, however the work ended. May be called again."""
         ...
 
 
@@ -74,6 +82,17 @@ class PlainReporter:
     def ended(self, status: str) -> None:
         pass
 
+    def made(self, facts: list[tuple[str, str]]) -> None:
+        say_facts(facts)
+
+    def close(self) -> None:
+        pass
+
+
+def say_facts(facts: list[tuple[str, str]]) -> None:
+    for title, text in facts:
+        say(f"{styled(f'{title:<8}', 'bold')}{text}")
+
 
 class JsonReporter:
     """One JSON object per line on standard error, each with the name of its event."""
@@ -110,6 +129,12 @@ class JsonReporter:
 
     def ended(self, status: str) -> None:
         self._write("ended", status=status)
+
+    def made(self, facts: list[tuple[str, str]]) -> None:
+        self._write("made", facts=facts)
+
+    def close(self) -> None:
+        pass
 
 
 def choose_reporter(progress: Progress, *, log_is_result: bool = False, live: bool = True) -> Reporter:

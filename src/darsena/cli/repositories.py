@@ -50,7 +50,10 @@ TAG_COLUMNS = (
 def open_login_server(name: str, group: str | None = None) -> Generator[LoginServer, None, None]:
     """The registry's data plane. A full login server is taken at its word: its caller may have no right to ask ARM."""
     with open_session() as session:
-        host = name if "." in name and group is None else session.resources.find_registry(name, group).login_server
+        if "." in name and group is None:
+            host = session.directory.with_port(name.lower())
+        else:
+            host = session.resources.find_registry(name, group).login_server
         yield session.login_server(host)
 
 

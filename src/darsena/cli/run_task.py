@@ -97,12 +97,12 @@ def run(
         )
     # The output of the run is the result, unless another form of result was asked for.
     as_result = output is None and query is None
-    reporter = choose_reporter(progress, log_is_result=as_result, live=False)
     arguments = parse_arguments(set_values or [], set_secret or [], "--set")
     settings = Settings(
         platform=parse_platform(platform), timeout_s=timeout, agent_pool=agent_pool, log_template=log_template
     )
-    with open_session() as session:
+    reporter = choose_reporter(progress, log_is_result=as_result, live=False)
+    with open_session(talk=reporter.note) as session:
         found = session.resources.find_registry(registry, resource_group)
         runs = session.runs(found)
         if cmd is not None or file == "-":
@@ -117,7 +117,7 @@ def run(
         if no_wait:
             emit(flatten(scheduled), output, query, COLUMNS)
         elif no_logs:
-            finish(wait_quietly(runs, run_id, found.name), found.name, output, query, COLUMNS)
+            finish(wait_quietly(runs, run_id, found.name, reporter), found.name, output, query, COLUMNS)
         else:
             ended = watch(session, runs, run_id, found.name, reporter)
             if not as_result:

@@ -5,18 +5,22 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from darsena.cli.terminal import say, styled
+from darsena.cli.terminal import say_aside
 from darsena.client.profile import Profile, find_profile
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from darsena.client.session import Session
 
 
 @contextmanager
-def open_session(profile: Profile | None = None) -> Generator[Session, None, None]:
-    """Raise SignInFailed when there is nobody to be."""
+def open_session(
+    profile: Profile | None = None, talk: Callable[[str], None] = say_aside
+) -> Generator[Session, None, None]:
+    """`talk` is told who we are when it was not chosen, and of every further attempt. Raise SignInFailed if there is
+    nobody to be.
+    """
     # The HTTP library takes longer to import than all the rest together; help, completion and local commands need none.
     from darsena.client.session import Session
 
@@ -24,10 +28,10 @@ def open_session(profile: Profile | None = None) -> Generator[Session, None, Non
         found = find_profile()
         profile = found.profile
         if found.notice:
-            say(styled(found.notice, "dim"))
+            talk(found.notice)
 
     def retrying(attempt: int, why: str) -> None:
-        say(styled(f"retry {attempt}: {why}", "yellow"))
+        talk(f"retry {attempt}: {why}")
 
     with Session(profile, retrying) as session:
         yield session

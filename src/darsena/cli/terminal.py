@@ -26,6 +26,11 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
+def say_aside(text: str) -> None:
+    """Talk that may be overlooked."""
+    say(styled(text, "dim"))
+
+
 class PipeClosed(Exception):
     """Whoever read standard output has stopped. No OSError: the library below would end the process for one."""
 

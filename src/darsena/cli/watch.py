@@ -69,8 +69,12 @@ def watch(session: Session, runs: Runs, run_id: str, registry: str, reporter: Re
 
 def follow_log(session: Session, runs: Runs, run_id: str, registry: str) -> str:
     """Print the log on standard output to its end; the status that it tells. Raise Interrupted on Ctrl-C."""
-    follower = session.follow(runs, run_id, idle=lambda size: None, lost=say)
     reporter = PlainReporter(log_is_result=True)
+
+    def lost(why: str) -> None:
+        reporter.note(f"the server is away ({why}); trying again")
+
+    follower = session.follow(runs, run_id, idle=lambda size: None, lost=lost)
     try:
         for line in follower.lines():
             reporter.line(line)
@@ -81,17 +85,18 @@ def follow_log(session: Session, runs: Runs, run_id: str, registry: str) -> str:
     return status_of_log(follower.word)
 
 
-def wait_quietly(runs: Runs, run_id: str, registry: str) -> Object:
+def wait_quietly(runs: Runs, run_id: str, registry: str, reporter: Reporter) -> Object:
     """The run after its end, without its log. Raise Interrupted on Ctrl-C."""
     try:
-        while True:
-            run = runs.get(run_id)
-            if status_of(run) in FINISHED:
-                return run
+        while status_of(run := runs.get(run_id)) not in FINISHED:
+            _report_waiting(run, reporter)
             time.sleep(1.0)
     except KeyboardInterrupt:
+        reporter.ended("")
         _interrupted(runs, run_id, registry)
         raise Interrupted from None
+    reporter.ended(status_of(run))
+    return run
 
 
 def _settled(runs: Runs, run_id: str) -> Object:
@@ -118,7 +123,7 @@ def _report_waiting(run: Object, reporter: Reporter) -> None:
         why = "queued" + (f" at position {position}" if position else "") + (f": {reason}" if reason else "")
         reporter.waiting(why, round(max(time.time() - since_s, 0.0)))
     elif status not in FINISHED:
-        reporter.waiting("starting", round(max(time.time() - since_s, 0.0)))
+        reporter.waiting("running" if status == "Running" else "starting", round(max(time.time() - since_s, 0.0)))
 
 
 def _interrupted(runs: Runs, run_id: str, registry: str) -> None:

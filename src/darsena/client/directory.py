@@ -45,6 +45,11 @@ class Directory:
             self._metadata = _read_metadata(read_object(self._http.send("GET", url)), self._profile)
         return self._metadata
 
+    def with_port(self, host: str) -> str:
+        """A login server with the port that all of this server's login servers have, unless it has one."""
+        domain, _, port = self.metadata.registry_domain.partition(":")
+        return f"{host}:{port}" if port and ":" not in host and host.endswith(f".{domain}") else host
+
     def arm_token(self) -> str:
         return self._token(f"{self.metadata.audience}/.default")
 
@@ -87,11 +92,13 @@ def _read_metadata(answer: Object, profile: Profile) -> Metadata:
         suffix = str(answer["suffixes"]["acrLoginServer"])
     except (KeyError, IndexError, TypeError) as error:
         raise Unreachable(f"{profile.control_url} does not describe itself as an Azure-like cloud") from error
-    if urlsplit(login).scheme != "https":
-        raise Unreachable(f"{profile.control_url} wants credentials sent to {login!r}, which is no https address")
+    resource_manager = str(answer.get("resourceManager") or profile.control_url).rstrip("/")
+    for address in (login, resource_manager):
+        if urlsplit(address).scheme != "https":
+            raise Unreachable(f"{profile.control_url} wants credentials sent to {address!r}, which is no https address")
     path = "/oauth2/token" if login.endswith("/adfs") else f"/{profile.tenant_id or 'organizations'}/oauth2/v2.0/token"
     return Metadata(
-        resource_manager=str(answer.get("resourceManager") or profile.control_url).rstrip("/"),
+        resource_manager=resource_manager,
         token_endpoint=login + path,
         audience=audience,
         registry_domain=suffix.removeprefix("."),

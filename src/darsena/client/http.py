@@ -22,6 +22,9 @@ _SAFE = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 """Methods that may be sent twice; a POST is repeated only if it never reached the server."""
 
 _BUSY = frozenset({429, 502, 503, 504})
+_REFUSED_UNTOUCHED = frozenset({429, 503})
+"""Answers after which even a POST may be sent again: nothing was done."""
+
 _TIMEOUTS = httpx.Timeout(60.0, connect=5.0)
 _UPLOAD_TIMEOUTS = httpx.Timeout(300.0, connect=5.0)
 """The server writes a body to disk durably before it answers."""
@@ -103,7 +106,8 @@ class Http:
             else:
                 if response.is_success or response.status_code in expect:
                     return response
-                if attempt >= ATTEMPTS or response.status_code not in _BUSY:
+                repeatable = _BUSY if method in _SAFE else _REFUSED_UNTOUCHED
+                if attempt >= ATTEMPTS or response.status_code not in repeatable:
                     raise refusal(response)
                 why = f"the server answered {response.status_code}"
                 wait_s = _retry_after(response, wait_s)

@@ -280,7 +280,8 @@ def insert_assignment(tx: Tx, principal_id: int, assignment: StoredAssignment) -
         "created_by": assignment.created_by,
         "created_at": assignment.created_at,
     }
-    return tx.execute(insert_ignore(tx.dialect, role_assignment, values)).rowcount == 1
+    added = insert_ignore(tx.dialect, role_assignment, values).returning(role_assignment.c.id)
+    return tx.execute(added).first() is not None
 
 
 def _select_assignments() -> Any:

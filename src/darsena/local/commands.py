@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from darsena.core.errors import StartFailure
+from darsena.local.screen import last_serve
 
 DEFAULT_DATA = "~/.local/share/darsena"
 
@@ -36,6 +37,11 @@ def register(app: typer.Typer) -> None:
 
 def data_folder(data: Path | None) -> Path:
     return Path(data or DEFAULT_DATA).expanduser().absolute()
+
+
+def served_folder(data: Path | None) -> Path:
+    """The folder that is named, else that of the last `darsena serve` of this user."""
+    return data_folder(data or last_serve())
 
 
 def serve(
@@ -98,7 +104,7 @@ def doctor(
     """Look at this machine: engine, names, certificates, folder. Says what is wrong and what to do."""
     from darsena.local.doctor import examine, render
 
-    findings = examine(data_folder(data))
+    findings = examine(served_folder(data))
     as_json = output == "json" or (not output and not sys.stdout.isatty())
     typer.echo(json.dumps([finding.as_dict() for finding in findings], indent=2) if as_json else render(findings))
     raise typer.Exit(1 if any(finding.level == "fault" for finding in findings) else 0)
@@ -110,7 +116,7 @@ def config_show(
     """The effective settings of a server on this folder, secrets masked."""
     from darsena import settings
 
-    values = settings.describe(settings.from_environment(data_folder(data)))
+    values = settings.describe(settings.from_environment(served_folder(data)))
     if output == "json" or (not output and not sys.stdout.isatty()):
         typer.echo(json.dumps(values, indent=2))
         return
@@ -138,7 +144,7 @@ def owner_reset(data: Data = None) -> None:
 def _open(data: Path | None) -> Any:
     from darsena.local.folder import Folder
 
-    folder = Folder(data_folder(data))
+    folder = Folder(served_folder(data))
     marker = folder.read_marker()
     if marker is None:
         raise StartFailure(f"{folder.root} is no data folder yet: start `darsena serve --data {folder.root}` once")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from darsena import settings
 from darsena.core.errors import StartFailure
-from darsena.db import Database
+from darsena.db import Database, Tx
 from darsena.db.migrate import create as create_schema
 from darsena.db.migrate import current_revision, migrate
 from darsena.db.stamp import Stamp, ensure_stamp
@@ -17,13 +18,16 @@ from darsena.identity.room import IdentityRoom, make_identity
 from darsena.journal import append
 from darsena.local.folder import Folder, Marker
 from darsena.registry.deleting import drop_registry
-from darsena.registry.service import RegistryService
+from darsena.registry.service import RegistryService, list_repository_names
 from darsena.resources.naming import LoginServers
+from darsena.resources.registries import Hook
 from darsena.resources.service import ResourceService
 from darsena.settings import Settings
 from darsena.storage.keyfile import RootKeyFile
 from darsena.storage.keyring import Keyring
 from darsena.storage.local import LocalStorage
+from darsena.tasks.room import Tasks, make_tasks
+from darsena.usage import UsageReader, count_size
 
 HOME_REGION = "local"
 
@@ -40,6 +44,8 @@ class Rooms:
     identity: IdentityRoom
     registry: RegistryService
     resources: ResourceService
+    tasks: Tasks
+    usage: UsageReader
 
 
 def open_rooms(data: Path, flags: dict[str, Any]) -> Rooms:
@@ -61,13 +67,30 @@ def open_rooms(data: Path, flags: dict[str, Any]) -> Rooms:
         control_url=marker.addresses.control_url,
     )
     identity.start()
+    # What hangs on a registry goes with it; the rooms that know are made after the one that deletes.
+    on_deleted: list[Hook] = [drop_registry]
     resources = ResourceService(
         db,
         login_servers=LoginServers(domain=marker.addresses.login_server_suffix[1:], tenant_id=stamp.tenant_id),
         keys=keyring,
         passwords=identity.passwords,
-        on_registry_deleted=(drop_registry,),
+        on_registry_deleted=(lambda tx, uid: _call_all(on_deleted, tx, uid),),
+        counters={"Size": count_size},
     )
+    tasks = make_tasks(
+        db,
+        sealer=keyring,
+        storage=storage,
+        registries=resources,
+        credentials=identity.runs,
+        list_repositories=list_repository_names,
+        blob_url=marker.addresses.blob_url,
+        base_images=chosen.tasks.base_images,
+        keep_runs_days=chosen.tasks.keep_runs_days,
+        pool_cpu=chosen.build.cpu or None,
+    )
+    usage = UsageReader(db, lambda tx, uid: resources.find_registry_by_uid(tx, uid) is not None)
+    on_deleted += [tasks.retention.forget_registry, usage.forget_registry]
     return Rooms(
         settings=chosen,
         folder=folder,
@@ -79,7 +102,14 @@ def open_rooms(data: Path, flags: dict[str, Any]) -> Rooms:
         identity=identity,
         registry=RegistryService(db, storage, keyring),
         resources=resources,
+        tasks=tasks,
+        usage=usage,
     )
+
+
+def _call_all(hooks: Sequence[Hook], tx: Tx, registry_uid: str) -> None:
+    for hook in hooks:
+        hook(tx, registry_uid)
 
 
 def _open_database(folder: Folder, chosen: Settings) -> tuple[Database, bool]:

@@ -53,9 +53,23 @@ def render(folder: Folder, marker: Marker, settings: Settings, *, took_s: float)
 
 def remember_last_serve(root: Path) -> None:
     """Where the command line finds the owner's file when nobody has signed in (decisions, section 10)."""
-    base = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "darsena"
+    path = _last_serve_file()
     try:
-        base.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (base / "last-serve").write_text(f"{root.resolve()}\n", "utf-8")
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.write_text(f"{root.resolve()}\n", "utf-8")
     except OSError:
         return  # a convenience only
+
+
+def last_serve() -> Path | None:
+    """The data folder of the last server that this user started here."""
+    try:
+        text = _last_serve_file().read_text("utf-8").strip()
+    except OSError:
+        return None
+    return Path(text) if text else None
+
+
+def _last_serve_file() -> Path:
+    base = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    return base / "darsena" / "last-serve"

@@ -158,6 +158,15 @@ def list_registries(folder: Folder) -> list[str]:
         return []
 
 
+def keep_names(
+    machine: Machine, addresses: Addresses, ca_file: Path, stamp_uid: str, registries: list[str]
+) -> list[str]:
+    """Bring what `darsena trust` wrote up to date with the registries there are now; nothing where it wrote nothing."""
+    if not has_names(machine.hosts) or not os.access(machine.hosts, os.W_OK):
+        return []
+    return Trust(machine, addresses, ca_file, stamp_uid, root=os.geteuid() == 0).apply(registries)
+
+
 def has_names(hosts: Path = Path("/etc/hosts")) -> bool:
     """Whether `darsena trust` keeps a block in the hosts file."""
     try:

@@ -28,6 +28,6 @@ def to_registry(facts: RegistryFacts) -> Registry:
     return Registry(uid=facts.uid, stream=registry_stream(facts.uid, facts.region))
 
 
-def has_repository(tx: Tx, registry_uid: str, name: str) -> bool:
-    """Whether a repository of this name is there: for base images that stand in for well-known ones."""
-    return repositories.find(tx, registry_uid, name) is not None
+def list_repository_names(tx: Tx, registry_uid: str, limit: int) -> list[str]:
+    """The first so many: for base images that stand in for well-known ones."""
+    return repositories.list_names(tx, registry_uid, "", limit)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,6 +33,7 @@ class Tasks:
     `retention.forget_registry` is a hook of a registry's deletion."""
 
     runs: RunService
+    ender: RunEnder
     agents: AgentService
     blobs: BlobService
     reaper: RunReaper
@@ -50,6 +52,7 @@ def make_tasks(
     base_images: Mapping[str, str] | None = None,
     keep_runs_days: int = 30,
     pool_cpu: int | None = None,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> Tasks:
     wake = Wake()
     server = f"{SERVER_PREFIX}{new_uid()}"
@@ -59,6 +62,7 @@ def make_tasks(
     images = BaseImages(base_images or {}, list_repositories)
     return Tasks(
         runs=RunService(db, sealer=sealer, ender=ender, wake=wake, server=server),
+        ender=ender,
         agents=AgentService(
             db,
             orders=Orders(registries=registries, credentials=credentials, sealer=sealer, base_images=images),
@@ -77,7 +81,7 @@ def make_tasks(
             logs=logs,
             base_url=blob_url.rstrip("/"),
         ),
-        reaper=RunReaper(db, ender, server=server),
+        reaper=RunReaper(db, ender, server=server, monotonic=monotonic),
         retention=Retention(
             db,
             sources=storage.sources,

@@ -20,7 +20,7 @@ _TEMPLATE = "darsena_template"
 
 
 def _find(program: str) -> str:
-    """From the PATH if it is a whole installation, else Debian's newest. Raises FileNotFoundError naming the package."""
+    """Debian's newest, else what is on the PATH. Raises FileNotFoundError naming the package."""
     candidates = sorted(Path(_DEBIAN).glob(f"*/bin/{program}"), reverse=True)
     found = str(candidates[0]) if candidates else shutil.which(program)
     if found is None:

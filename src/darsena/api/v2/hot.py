@@ -10,9 +10,10 @@ import os
 import re
 import sqlite3
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from darsena.api.http import Receive, Scope, Send
+from darsena.api.http import Scope, Send
 from darsena.api.problems import LOGIN_SERVER_HEADERS
 from darsena.api.v2.blobs import SMALL_BYTES, blob_headers
 from darsena.core.digest import Digest
@@ -37,7 +38,11 @@ class _Answer:
 
 class HotPath:
     def __init__(
-        self, lookup: HotLookup, blobs: BlobStore, authenticator: Authenticator, check_network: NetworkCheck
+        self,
+        lookup: HotLookup,
+        blobs: BlobStore,
+        authenticator: Authenticator,
+        check_network: Callable[[str, str], None],
     ) -> None:
         self._lookup = lookup
         self._blobs = blobs
@@ -120,12 +125,6 @@ class HotPath:
             self._cached_bytes -= len(dropped.body)
 
 
-class NetworkCheck:
-    """`RegistryLookup.check_network`: raises NetworkDenied."""
-
-    def __call__(self, login_server_host: str, address: str) -> None: ...
-
-
 def _manifest_headers(media_type: str, digest: str) -> list[tuple[bytes, bytes]]:
     return [
         (b"content-type", media_type.encode()),
@@ -147,8 +146,3 @@ async def _send(send: Send, answer: _Answer, method: str) -> None:
     headers = [*answer.headers, (b"x-ms-correlation-request-id", _guid())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if method == "HEAD" else answer.body})
-
-
-async def nothing(_scope: Scope, _receive: Receive, _send: Send, _facts: RegistryFacts) -> bool:
-    """On PostgreSQL every request takes the ordinary path."""
-    return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from darsena.api.acr_v1 import AcrRoutes
-from darsena.api.http import Receive, Request, Response, Scope, Send
+from darsena.api.http import Request, Response, Scope, Send
 from darsena.api.problems import add_login_server_headers
 from darsena.api.v2.access import Door
 from darsena.api.v2.blobs import BlobRoutes
@@ -56,7 +56,7 @@ class LoginServerEdge:
             **acr.handlers,
         }
 
-    async def fast(self, scope: Scope, _receive: Receive, send: Send, facts: RegistryFacts) -> bool:
+    async def fast(self, scope: Scope, send: Send, facts: RegistryFacts) -> bool:
         return self._hot is not None and await self._hot.answer(scope, send, facts)
 
     async def handle(self, request: Request, facts: RegistryFacts) -> Response:

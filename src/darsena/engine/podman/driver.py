@@ -12,7 +12,8 @@ from pathlib import Path
 
 import structlog
 
-from darsena.engine.podman import builds, config, containers, folder, machine, processes, tools
+from darsena.engine import processes, tools
+from darsena.engine.podman import builds, config, containers, folder, machine
 from darsena.engine.podman.cgroups import Limits
 from darsena.engine.podman.folder import Paths, RunLock
 from darsena.engine.podman.images import Images

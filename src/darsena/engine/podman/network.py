@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from darsena.engine.podman import tools
+from darsena.engine import tools
 from darsena.engine.podman.sandbox import Sandbox
 from darsena.engine.port import StepFault
 

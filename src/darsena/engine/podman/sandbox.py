@@ -12,12 +12,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from darsena.engine.podman import config, tools
+from darsena.engine import tools
+from darsena.engine.podman import config
 from darsena.engine.podman.cgroups import RunCgroup
 from darsena.engine.podman.folder import MOUNT, Paths
 from darsena.engine.podman.machine import Machine
-from darsena.engine.podman.processes import kill_marked
 from darsena.engine.port import EngineFault, OutputSink
+from darsena.engine.processes import kill_marked
 
 _MOUNTS = f"""set -e
 mount -t tmpfs -o mode=0755,size=64k darsena {MOUNT}

@@ -9,8 +9,8 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from darsena.engine.podman.processes import reap
 from darsena.engine.port import OutputSink
+from darsena.engine.processes import reap
 
 _JOIN = """n=$1; shift
 while [ "$n" -gt 0 ]; do echo $$ > "$1" || exit 125; shift; n=$((n - 1)); done
