@@ -20,8 +20,8 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    with running_postgres(tmp_path_factory.mktemp("postgres") / "server") as server:
+def postgres() -> Iterator[Postgres]:
+    with running_postgres() as server:
         template = Database(server.create_template())
         migrate(template.engine)
         template.close()

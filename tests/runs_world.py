@@ -1,4 +1,4 @@
-"""A server's inside, as far as runs need it: registries, identity, a store, the tasks room, and what clients do to it."""
+"""The inside of a server, as far as runs need it: registries, identity, a store, the tasks room; and its clients."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from darsena.registry.store import repositories
 from darsena.resources.model import Author, RegistryPut, RegistryRow
 from darsena.resources.naming import LoginServers
 from darsena.resources.service import ResourceService
-from darsena.storage import Keyring, RootKeyFile
+from darsena.storage import SYSTEM, Keyring, RootKeyFile
 from darsena.tasks.model import Claimant, Ending, Run
 from darsena.tasks.orders import RunOrder
 from darsena.tasks.requests import parse_request
@@ -70,9 +70,9 @@ class World:
         if name not in self.registries:
             await self.resources.put_group(SUBSCRIPTION, "rg1", location="westus")
             body = RegistryPut(location="westus", sku="Basic")
-            self.registries[name] = (
-                await self.resources.put_registry(SUBSCRIPTION, "rg1", name, body, author=AUTHOR)
-            )[0]
+            self.registries[name] = (await self.resources.put_registry(SUBSCRIPTION, "rg1", name, body, author=AUTHOR))[
+                0
+            ]
         return self.registries[name]
 
     async def facts(self, name: str = "reg10") -> RegistryFacts:
@@ -144,7 +144,8 @@ def world(db: Database, clock: FakeClock, tmp_path: Path) -> World:
     identity = make_identity(
         db, keyring, tenant_id=TENANT, subscription_id=SUBSCRIPTION, control_url="https://localhost:8443"
     )
-    identity.start()
+    db.transact_sync(keyring.create, SYSTEM)
+    identity.hasher.ensure_key()  # not identity.start: signing keys take their time, and nobody signs here
     made: list[World] = []
     resources = ResourceService(
         db,
@@ -235,4 +236,3 @@ async def ask(
     await send_response(request, await router.dispatch(request), send)
     names = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     return Answer(sent[0]["status"], names, b"".join(bytes(message["body"]) for message in sent[1:]))
-

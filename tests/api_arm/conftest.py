@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,19 +10,35 @@ from urllib.parse import quote
 
 import msgspec
 import pytest
+from sqlalchemy import Table, select
 
 from darsena.api.arm import ArmEdge
 from darsena.api.http import Request, send_response
 from darsena.api.router import Router
-from darsena.core.errors import AccessDenied, Unauthenticated
-from darsena.db import Database, Tx
+from darsena.db import Database, metadata
+from darsena.identity import tables as identity_tables
 from darsena.identity.model import Principal
+from darsena.identity.roles import ACR_PULL, OWNER, READER, Role
+from darsena.identity.room import IdentityRoom, make_identity
+from darsena.journal import append
+from darsena.resources.ids import registry_path
 from darsena.resources.naming import LoginServers
 from darsena.resources.service import ResourceService
+from darsena.storage import Keyring, RootKeyFile
+from darsena.storage.tables import data_key
+from darsena.testing import FakeClock
 
 SUBSCRIPTION = "11111111-2222-4333-8444-555555555555"
 TENANT = "99999999-2222-4333-8444-555555555555"
 CONTROL = "https://localhost:8443"
+ROLES: dict[str, list[tuple[Role, str]]] = {
+    "owner": [(OWNER, f"/subscriptions/{SUBSCRIPTION}")],
+    "reader": [(READER, f"/subscriptions/{SUBSCRIPTION}")],
+    "group1": [(OWNER, f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg1")],
+    "reg1": [(READER, registry_path(SUBSCRIPTION, "rg1", "reg10"))],
+    "puller": [(ACR_PULL, registry_path(SUBSCRIPTION, "rg1", "reg10"))],
+    "nobody": [],
+}
 
 
 @dataclass
@@ -45,6 +61,7 @@ class Arm:
     """`path` may begin with `{s}` (the subscription), `{g}` (group rg1) or `{r}` (the registries of rg1)."""
 
     edge: ArmEdge
+    people: People
     token: str | None = "owner"
     version: str | None = "2025-11-01"
     host: str = "localhost:8443"
@@ -74,7 +91,9 @@ class Arm:
             pairs.append(f"api-version={self.version}")
         search = "&".join(part for part in (search, *pairs) if part)
         sent = raw if raw is not None else (b"" if body is None else msgspec.json.encode(body))
-        return await self._send(method, path, search, sent, self.token if token == "" else token, headers or {})
+        name = self.token if token == "" else token
+        bearer = None if name is None else await self.people.token(name)
+        return await self._send(method, path, search, sent, bearer, headers or {})
 
     async def _send(
         self, method: str, path: str, search: str, body: bytes, token: str | None, headers: Mapping[str, str]
@@ -105,91 +124,85 @@ class Arm:
 
 
 @dataclass
-class Gate:
-    """Tokens are names; each has rights on scopes."""
+class People:
+    """Principals by name, made when they are first asked for, each with its roles; and their ARM tokens."""
 
-    rights: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    identity: IdentityRoom
+    tokens: dict[str, str] = field(default_factory=dict)
+    principals: dict[str, Principal] = field(default_factory=dict)
 
-    async def authenticate_arm(self, authorization: bytes | None) -> Principal:
-        name = (authorization or b"").decode().removeprefix("Bearer ")
-        if name not in self.rights:
-            raise Unauthenticated("Authentication failed.")
-        return Principal(
-            id=len(name),
-            object_id="0b1f6471-1bf0-4dda-aec3-cb9272f09590",
-            kind="service_principal" if name == "owner" else "user",
-            name=f"{name}@example.com",
-            client_id=f"{name}-client" if name == "owner" else None,
-            tenant_id=TENANT,
-            version=1,
-        )
+    async def token(self, name: str) -> str:
+        if name not in ROLES:
+            return name  # no token at all
+        if name not in self.tokens:
+            self.tokens[name] = await self._sign_in(name)
+        return self.tokens[name]
 
-    async def authorize_arm(self, principal: Principal, action: str, scope: str) -> None:
-        for allowed, prefix in self.rights[principal.name.partition("@")[0]]:
-            inside = scope.lower() == prefix.lower() or scope.lower().startswith(prefix.lower().rstrip("/") + "/")
-            if inside and (allowed == "*" or action.lower().endswith(allowed.lower())):
-                return
-        raise AccessDenied(f"The client '{principal.name}' may not {action} over {scope}")
-
-
-@dataclass
-class Keys:
-    def create(self, tx: Tx, owner: str) -> None: ...
-    def destroy(self, tx: Tx, owner: str) -> None: ...
+    async def _sign_in(self, name: str) -> str:
+        service = self.identity.service
+        made = await service.create_service_principal(name)
+        for role, scope in ROLES[name]:
+            await service.assign_role(made.principal.object_id, role.id, scope)
+        found = await self.identity.credentials.check_client(made.client_id, made.client_secret, "127.0.0.1")
+        self.principals[name] = found.principal
+        tokens = self.identity.tokens
+        token, _ = await tokens.issue_directory(found, f"{CONTROL}/", tokens.adfs_issuer)
+        return token
 
 
-@dataclass
-class Passwords:
-    values: dict[str, dict[str, str]] = field(default_factory=dict)
-    made: int = 0
+@pytest.fixture(scope="session")
+def signing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, list[tuple[Table, list[Any]]]]]:
+    """A root key, and the rows of keys made under it once: generating them costs more than a test."""
+    folder = tmp_path_factory.mktemp("signing")
+    db = Database(f"sqlite:///{folder}/keys.db", clock=FakeClock(), before_commit=append)
+    tables = [data_key, identity_tables.signing_key, identity_tables.hash_key]
+    metadata.create_all(db.engine)
+    root_key = folder / "keys" / "root.key"
+    make_room(db, RootKeyFile.create(root_key)).start()
+    with db.engine.connect() as connection:
+        rows = [(table, [dict(row) for row in connection.execute(select(table)).mappings()]) for table in tables]
+    yield root_key, rows
+    db.close()
 
-    def ensure(self, tx: Tx, registry_uid: str) -> None:
-        self.values.setdefault(registry_uid, {"password": self._make(), "password2": self._make()})
 
-    def list(self, tx: Tx, registry_uid: str) -> Mapping[str, str]:
-        return dict(self.values[registry_uid])
-
-    def regenerate(self, tx: Tx, registry_uid: str, name: str) -> None:
-        self.values[registry_uid][name] = self._make()
-
-    def delete(self, tx: Tx, registry_uid: str) -> None:
-        self.values.pop(registry_uid, None)
-
-    def _make(self) -> str:
-        self.made += 1
-        return f"secret-{self.made}"
+def make_room(db: Database, root_key: RootKeyFile) -> IdentityRoom:
+    keyring = Keyring(root_key, db.read_sync)
+    return make_identity(db, keyring, tenant_id=TENANT, subscription_id=SUBSCRIPTION, control_url=CONTROL)
 
 
 @pytest.fixture
-def gate() -> Gate:
-    subscription = f"/subscriptions/{SUBSCRIPTION}"
-    return Gate(
-        {
-            "owner": [("*", subscription)],
-            "reader": [("/read", subscription)],
-            "group1": [("*", f"{subscription}/resourceGroups/rg1")],
-            "reg1": [
-                ("/read", f"{subscription}/resourceGroups/rg1/providers/Microsoft.ContainerRegistry/registries/reg10")
-            ],
-            "nobody": [],
-        }
-    )
+def identity(db: Database, signing: tuple[Path, list[tuple[Table, list[Any]]]]) -> IdentityRoom:
+    root_key, rows = signing
+    with db.engine.begin() as connection:
+        for table, values in rows:
+            connection.execute(table.insert(), values)
+    room = make_room(db, RootKeyFile.load(root_key))
+    room.start()
+    return room
 
 
 @pytest.fixture
-def edge(db: Database, gate: Gate) -> ArmEdge:
+def people(identity: IdentityRoom) -> People:
+    return People(identity)
+
+
+@pytest.fixture
+def edge(db: Database, identity: IdentityRoom) -> ArmEdge:
     service = ResourceService(
         db,
         login_servers=LoginServers(domain="azurecr.localhost:8443", tenant_id=TENANT),
-        keys=Keys(),
-        passwords=Passwords(),
+        keys=identity.keyring,
+        passwords=identity.passwords,
+        on_scope_deleted=(identity.service.forget_scope,),
     )
-    return ArmEdge(resources=service, gate=gate, control_url=CONTROL, tenant_id=TENANT, subscription_id=SUBSCRIPTION)
+    return ArmEdge(
+        resources=service, gate=identity.arm, control_url=CONTROL, tenant_id=TENANT, subscription_id=SUBSCRIPTION
+    )
 
 
 @pytest.fixture
-def arm(edge: ArmEdge) -> Arm:
-    return Arm(edge)
+def arm(edge: ArmEdge, people: People) -> Arm:
+    return Arm(edge, people)
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ def premium(**properties: object) -> dict[str, object]:
 
 async def test_a_registry_as_the_service_answers_it(group: Any) -> None:
     answer = await group("PUT", "{r}/MyReg1", premium(adminUserEnabled=False))
+    owner = group.people.principals["owner"].client_id
     time, offset = "2023-11-14T22:13:20.0000000Z", "2023-11-14T22:13:20.0000000+00:00"
     assert answer.status == 201
     assert answer.headers["content-type"] == "application/json; charset=utf-8"
@@ -35,10 +36,10 @@ async def test_a_registry_as_the_service_answers_it(group: Any) -> None:
         "location": "westus",
         "tags": {},
         "systemData": {
-            "createdBy": "owner-client",
+            "createdBy": owner,
             "createdByType": "Application",
             "createdAt": offset,
-            "lastModifiedBy": "owner-client",
+            "lastModifiedBy": owner,
             "lastModifiedByType": "Application",
             "lastModifiedAt": offset,
         },

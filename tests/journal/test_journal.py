@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import pytest
-from sqlalchemy import BigInteger, Column, Table, insert, select
+from sqlalchemy import BigInteger, Column, MetaData, Table, insert, select
 
-from darsena.db import Database, Tx, metadata
+from darsena.db import Database, Tx
 from darsena.db.database import UnjournaledWrite
 from darsena.journal import Entry, EventBody, list_entries, registry_stream
 from darsena.journal.log import get_head
@@ -25,13 +25,8 @@ class Counted(EventBody):
     number: int
 
 
-fact = Table("test_fact", metadata, Column("number", BigInteger, primary_key=True), info={"journaled": True})
-
-
-@pytest.fixture(autouse=True)
-def _forget_table() -> None:
-    if "test_fact" in metadata.tables:
-        metadata.remove(fact)  # it belongs to these tests, not to the schema
+# In a MetaData of its own: it belongs to these tests, not to the schema.
+fact = Table("test_fact", MetaData(), Column("number", BigInteger, primary_key=True), info={"journaled": True})
 
 
 def count(tx: Tx, number: int, stream: str = STREAM) -> None:

@@ -1,11 +1,10 @@
-"""Nothing stays Running: cancel, timeout, lost agents, restarts; each run is ended once, its log and credential with it."""
+"""Nothing stays Running: cancel, timeout, lost agents, restarts. Each run ends once, its log and credential with it."""
 
 from __future__ import annotations
 
 import asyncio
 
 import pytest
-from runs_world import AGENT, World
 
 from darsena.core.errors import Conflict, ResourceUnknown, StorageFull
 from darsena.core.ids import new_uid
@@ -16,6 +15,7 @@ from darsena.tasks.errors import RunLost
 from darsena.tasks.model import Ending
 from darsena.tasks.reaper import AGENT_LOST, RunReaper
 from darsena.tasks.service import CANCEL_PATIENCE_S
+from runs_world import AGENT, World
 
 TENANT = "99999999-2222-4333-8444-555555555555"
 

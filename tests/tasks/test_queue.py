@@ -6,7 +6,6 @@ import asyncio
 import threading
 
 import pytest
-from runs_world import AGENT, World
 
 from darsena.core.errors import Throttled
 from darsena.db import Tx
@@ -15,6 +14,7 @@ from darsena.tasks import queue_store, run_store
 from darsena.tasks.errors import RunLost
 from darsena.tasks.events import RunStarted
 from darsena.tasks.model import Claimant, Ending
+from runs_world import AGENT, World
 
 
 async def test_a_run_goes_from_queued_to_its_end(world: World) -> None:
@@ -59,15 +59,13 @@ async def test_registries_take_turns(world: World) -> None:
     assert names == ["reg10", "reg20", "reg10", "reg10"]
 
 
-@pytest.mark.parametrize(
-    ("asked", "agent_cpu", "expected"), [(2, 1, 1), (2, 2, 2), (64, 4, 4), (None, 1, 1), (1, 8, 1)]
-)
-async def test_a_run_gets_no_more_processors_than_the_pool_has(
-    world: World, asked: int | None, agent_cpu: int, expected: int
-) -> None:
-    await world.hello(cpu=agent_cpu)
-    await world.schedule(**({} if asked is None else {"agentConfiguration": {"cpu": asked}}))
-    assert (await world.claim(cpu=agent_cpu)).cpu == expected
+async def test_a_run_gets_no_more_processors_than_the_pool_has(world: World) -> None:
+    for asked, agent_cpu, expected in [(2, 1, 1), (2, 2, 2), (64, 4, 4), (None, 1, 1), (1, 8, 1)]:
+        await world.hello(cpu=agent_cpu)
+        await world.schedule(**({} if asked is None else {"agentConfiguration": {"cpu": asked}}))
+        order = await world.claim(cpu=agent_cpu)
+        assert order.cpu == expected
+        await world.finish(order)
 
 
 async def test_the_sum_of_processors_is_the_limit_whatever_the_agent_says(world: World) -> None:
@@ -143,24 +141,26 @@ async def test_many_agents_never_get_the_same_run(world: World) -> None:
     assert len(taken) == len(set(taken)) == 30
 
 
-@pytest.mark.parametrize("wrong", ["agent", "fence", "run"])
-async def test_a_write_under_another_owner_or_fence_is_lost(world: World, wrong: str) -> None:
+async def test_a_write_under_another_owner_or_fence_is_lost(world: World) -> None:
     await world.hello()
     await world.schedule()
     order = await world.claim()
-    uid = "0" * 32 if wrong == "run" else order.run_uid
-    agent = "agent-2" if wrong == "agent" else AGENT
-    fence = order.fence + (wrong == "fence")
     agents = world.tasks.agents
-    with pytest.raises(RunLost):
-        await agents.beat(uid, agent, fence)
-    with pytest.raises(RunLost):
-        await agents.append_log(uid, agent, fence, 0, b"x\r\n")
-    with pytest.raises(RunLost):
-        await agents.finish(uid, agent, fence, Ending(status="Succeeded"))
-    if wrong != "agent":
+    for uid, agent, fence in [
+        ("0" * 32, AGENT, order.fence),
+        (order.run_uid, "agent-2", order.fence),
+        (order.run_uid, AGENT, order.fence + 1),
+        (order.run_uid, AGENT, order.fence - 1),
+    ]:
         with pytest.raises(RunLost):
-            await agents.read_source(uid, fence)
+            await agents.beat(uid, agent, fence)
+        with pytest.raises(RunLost):
+            await agents.append_log(uid, agent, fence, 0, b"x\r\n")
+        with pytest.raises(RunLost):
+            await agents.finish(uid, agent, fence, Ending(status="Succeeded"))
+        if agent == AGENT:
+            with pytest.raises(RunLost):
+                await agents.read_source(uid, fence)
     assert (await world.get(order)).status == "Started"
 
 

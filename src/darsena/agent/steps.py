@@ -8,19 +8,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePosixPath
 
-from darsena.agent.dependencies import DependencyBook
-from darsena.agent.log import Output, RunLog
+from darsena.agent.log import Output
 from darsena.agent.plan import HOME, WORKSPACE, BuildAction, CmdAction, Plan, PushAction, Step
-from darsena.agent.protocol import RunOrder
-from darsena.engine.dockerfile import DockerfileScan, scan
-from darsena.engine.port import BuildSpec, ContainerSpec, Engine, EngineInfo, Image, RunScope, StepFault
+from darsena.agent.prepare import PreparedBuild, StepContext, prepare_build, require_platform
+from darsena.engine.port import BuildSpec, ContainerSpec, StepFault
 from darsena.engine.references import parse_image
 
 _PUSH_TRIES = 3
-_DOCKERFILE_MAX = 1024 * 1024
 
 
 class StepFailure(Exception):
@@ -30,18 +26,6 @@ class StepFailure(Exception):
         super().__init__(f"failed to run step ID: {step_id}: {reason}")
         self.step_id = step_id
         self.reason = reason
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepContext:
-    engine: Engine
-    scope: RunScope
-    info: EngineInfo
-    order: RunOrder
-    log: RunLog
-    book: DependencyBook
-    default_directory: str
-    """Of builds and steps that name none: where in the workspace the context is."""
 
 
 class StepRunner:
@@ -101,7 +85,7 @@ class StepRunner:
         if isinstance(action, PushAction):
             return await self._push(action)
         if isinstance(action, BuildAction):
-            prepared = await self._prepare_build(step, action)
+            prepared = await prepare_build(self._context, step, action)
             return await self._repeat(step, lambda output: self._build(step, action, prepared, output))
         return await self._repeat(step, lambda output: self._run_container(step, action, output))
 
@@ -126,9 +110,8 @@ class StepRunner:
             if step.retry_on_errors and not any(text in said for text in step.retry_on_errors):
                 return reason
             if left:
-                self._log.note(
-                    f"Container failed during run: {step.id}, waiting {step.retry_delay_s:.0f} seconds before retrying..."
-                )
+                pause = f"waiting {step.retry_delay_s:.0f} seconds before retrying..."
+                self._log.note(f"Container failed during run: {step.id}, {pause}")
                 await asyncio.sleep(step.retry_delay_s)
             else:
                 self._log.note(f"Container failed during run: {step.id}. No retries remaining.")
@@ -141,7 +124,7 @@ class StepRunner:
         platform = str(self._context.order.platform)
         if platform.startswith("windows"):
             raise StepFault("a cmd step on windows needs a Windows agent, which this server does not have")
-        self._require_platform(platform)
+        require_platform(platform, self._context.info.platforms)
         if action.pull:
             self._log.note("Step specified pull. Performing an explicit pull...")
             await engine.pull(scope, action.image, platform)
@@ -149,7 +132,7 @@ class StepRunner:
             await engine.pull(scope, action.image, platform)
 
     async def _run_container(self, step: Step, action: CmdAction, output: Output) -> int:
-        directory = self._join(step.working_directory or self._context.default_directory)
+        directory = str(PurePosixPath(WORKSPACE, step.working_directory or self._context.default_directory))
         spec = ContainerSpec(
             step_id=step.id,
             image=action.image,
@@ -165,36 +148,6 @@ class StepRunner:
             cpus=step.cpus,
         )
         return await self._context.engine.run(self._context.scope, spec, output)
-
-    async def _prepare_build(self, step: Step, action: BuildAction) -> PreparedBuild:
-        """Paths checked, the Dockerfile scanned, and every base in the run's store."""
-        self._log.note("Scanning for dependencies...")
-        directory = step.working_directory or self._context.default_directory
-        context = self._inside(directory, action.context)
-        if not context.is_dir():
-            raise StepFault(f"failed to scan dependencies: the context {action.context} is not a directory")
-        dockerfile = self._find_dockerfile(directory, context, action.dockerfile)
-        platform = (action.platform or str(self._context.order.platform)).lower()
-        arguments = {**action.arguments, **action.secret_arguments}
-        found = scan(_read_dockerfile(dockerfile), arguments, platform, action.target)
-        if found.runs:
-            self._require_platform(platform)
-        self._log.note("Successfully scanned dependencies")
-        if action.secret_arguments:
-            self._log.note("Secret build arguments are visible in the image's history to who may pull it.")
-        bases = await self._fetch_bases(found, platform)
-        return PreparedBuild(context=context, dockerfile=dockerfile, platform=platform, scan=found, bases=bases)
-
-    async def _fetch_bases(self, found: DockerfileScan, platform: str) -> dict[str, Image]:
-        engine, scope = self._context.engine, self._context.scope
-        bases: dict[str, Image] = {}
-        for base in found.bases:
-            try:
-                image = await engine.find_image(scope, base.reference)
-                bases[base.reference] = image or await engine.pull(scope, base.reference, base.platform or platform)
-            except StepFault as e:
-                raise StepFault(f"line {base.line} of the Dockerfile: {e}") from e
-        return bases
 
     async def _build(self, step: Step, action: BuildAction, prepared: PreparedBuild, output: Output) -> int:
         spec = BuildSpec(
@@ -257,50 +210,3 @@ class StepRunner:
             if isinstance(step.action, BuildAction) and self._states[step.id] == "successful":
                 self._log.note(f"Populating digests for step ID: {step.id}...")
                 self._log.note(f"Successfully populated digests for step ID: {step.id}")
-
-    def _require_platform(self, platform: str) -> None:
-        """Building without RUN needs no emulator, whatever the platform; executing does."""
-        if platform.startswith("windows"):
-            raise StepFault("RUN for windows needs a Windows agent; without RUN the image can be assembled here")
-        plain = "/".join(platform.split("/")[:2])
-        if plain not in self._context.info.platforms:
-            raise StepFault(f"platform {plain} needs emulation (binfmt) on the agent: install qemu-user-static")
-
-    def _find_dockerfile(self, directory: str, context: Path, name: str) -> Path:
-        """From the working directory, else from the context; the usual name when none is given."""
-        tried = [self._inside(directory, name)] if name else []
-        tried.append(self._inside(str(context), name or "Dockerfile"))
-        for path in tried:
-            if path.is_file():
-                return path
-        raise StepFault(f"failed to scan dependencies: error opening dockerfile: {name or 'Dockerfile'}")
-
-    def _inside(self, directory: str, name: str) -> Path:
-        """A path of the workspace with its links resolved; it must not lead out."""
-        root = self._context.scope.workspace.resolve()
-        base = Path(directory) if Path(directory).is_relative_to(root) else root / self._join(directory)[11:]
-        text = name.removeprefix(f"{WORKSPACE}/") if name.startswith(f"{WORKSPACE}/") else name
-        path = (root / text if text != name else base / text).resolve()
-        if not path.is_relative_to(root):
-            raise StepFault(f"failed to scan dependencies: {name} is not inside {WORKSPACE}")
-        return path
-
-    @staticmethod
-    def _join(directory: str) -> str:
-        """`/workspace/…` for a relative one."""
-        return directory if directory.startswith("/") else f"{WORKSPACE}/{directory}".rstrip("/")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PreparedBuild:
-    context: Path
-    dockerfile: Path
-    platform: str
-    scan: DockerfileScan
-    bases: dict[str, Image]
-
-
-def _read_dockerfile(path: Path) -> str:
-    if path.stat().st_size > _DOCKERFILE_MAX:
-        raise StepFault("failed to scan dependencies: the Dockerfile is larger than 1 MiB")
-    return path.read_text(errors="replace")

@@ -11,7 +11,6 @@ import msgspec
 
 from darsena.api.forms import client_address, get_single
 from darsena.api.http import Request, Response, json_response
-from darsena.api.problems import add_login_server_headers
 from darsena.api.rate import RateMeter
 from darsena.api.router import Handler, Route
 from darsena.core.clock import Clock
@@ -111,7 +110,7 @@ class OAuth2Edge:
         return self._finish(request, AccessTokenAnswer(token, token, expires_in))
 
     def _finish(self, request: Request, answer: AccessTokenAnswer | RefreshTokenAnswer) -> Response:
-        response = add_login_server_headers(json_response(answer, headers=_NO_STORE), request)
+        response = json_response(answer, headers=_NO_STORE)
         remaining = self._rate.count(_facts(request).uid)
         return response.header("x-ms-ratelimit-remaining-calls-per-second", f"{remaining:.2f}")
 

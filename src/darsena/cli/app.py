@@ -55,10 +55,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         show = getattr(error, "show", None)
         show() if show else say(f"Error: {error.format_message()}")
         return error.exit_code
-    except Interrupted:
-        return INTERRUPTED
-    except (KeyboardInterrupt, typer.Abort):
-        say("interrupted; nothing goes on at the server")
+    except (Interrupted, KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except PipeClosed:
         # Python flushes once more at exit; there is nobody left to read it.

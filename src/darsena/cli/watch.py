@@ -8,9 +8,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from darsena.cli.dependencies import BaseImage, DependencyReader
 from darsena.cli.progress import PlainReporter, Reporter
 from darsena.cli.terminal import ask, is_interactive, say
-from darsena.client.dependencies import BaseImage, DependencyReader
 from darsena.client.errors import CallRefused, ClientProblem
 from darsena.client.run_requests import FINISHED, status_of, status_of_log
 from darsena.client.shapes import Object, as_object, properties

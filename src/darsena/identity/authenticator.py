@@ -18,7 +18,6 @@ from darsena.identity.tokens import REFUSED, Tokens
 
 __all__ = ["Authenticator", "Caller"]
 
-_CAPACITY: Final = 4096
 _MAX_CACHED_BYTES: Final = 16 * 1024
 
 
@@ -34,13 +33,21 @@ class Authenticator:
     """A header that was accepted once is known by its bytes, until it expires or its holder or registry changes."""
 
     def __init__(
-        self, db: Database, tokens: Tokens, credentials: Credentials, holders: Holders, audiences: Audiences
+        self,
+        db: Database,
+        tokens: Tokens,
+        credentials: Credentials,
+        holders: Holders,
+        audiences: Audiences,
+        *,
+        capacity: int = 4096,
     ) -> None:
         self._clock = db.clock
         self._tokens = tokens
         self._credentials = credentials
         self._holders = holders
         self._audiences = audiences
+        self._capacity = capacity
         self._accepted: dict[tuple[str, bytes], _Accepted] = {}
 
     # --- data routes ------------------------------------------------------------------------------------------------
@@ -144,7 +151,7 @@ class Authenticator:
         ends = [until for uid, until in identity.holder.credentials if uid == identity.credential]
         ends.append(identity.not_after_us)
         until_us = min((us for us in ends if us is not None), default=None)
-        while len(self._accepted) >= _CAPACITY:
+        while len(self._accepted) >= self._capacity:
             self._accepted.pop(next(iter(self._accepted)))
         self._accepted[facts.uid, authorization] = _Accepted(caller, holder, facts.version, until_us)
         return caller

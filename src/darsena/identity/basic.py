@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from darsena.core.errors import Unauthenticated
@@ -15,12 +15,12 @@ MAX_HEADER_BYTES: Final = 48 * 1024
 @dataclass(frozen=True, slots=True)
 class BasicCredentials:
     username: str
-    password: str
+    password: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class BearerToken:
-    token: str
+    token: str = field(repr=False)
 
 
 def parse_authorization(header: bytes) -> BasicCredentials | BearerToken:

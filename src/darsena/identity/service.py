@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from darsena.core.errors import Conflict, RequestInvalid, ResourceUnknown
 from darsena.core.ids import new_guid, new_secret, new_uid
@@ -32,7 +32,7 @@ class NewServicePrincipal:
 
     principal: Principal
     client_id: str
-    client_secret: str
+    client_secret: str = field(repr=False)
 
 
 class IdentityService:

@@ -42,7 +42,7 @@ def parse_location(text: str | None) -> Location:
     if urlsplit_or_none(text) is not None:
         return Location("tarball", text)
     raise RequestInvalid(
-        f"The source '{text[:200]}' is not understood: give the relative path of an uploaded archive, a git URL "
+        f"The value '{text[:200]}' of 'sourceLocation' is not understood: give the relative path of an uploaded archive, a git URL "
         "(https://host/path.git#ref:folder, git@host:path, git://host/path) or the https URL of an archive.",
         _TARGET,
     )

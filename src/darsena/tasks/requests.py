@@ -104,7 +104,7 @@ def _docker(body: RunRequestBody) -> dict[str, Any]:
         raise RequestInvalid(f"'imageNames' has more than {_MOST_NAMES} names.", "imageNames")
     for name in names:
         if not name.strip() or not name.isprintable() or len(name) > 1024:
-            raise RequestInvalid(f"The image name '{name[:80]}' is not valid.", "imageNames")
+            raise RequestInvalid(f"The image name '{name[:80]}' in 'imageNames' is not valid.", "imageNames")
     return {
         "dockerFilePath": _path(body.docker_file_path, "dockerFilePath", required=True),
         "imageNames": [name.strip() for name in names],

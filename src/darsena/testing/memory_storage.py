@@ -18,7 +18,7 @@ from darsena.core.errors import (
 )
 from darsena.storage.port import StoredUpload
 
-_PIECE_BYTES = 512 << 10
+_PIECE_BYTES = 256 << 10
 _SMALL_BYTES = 1 << 20
 
 

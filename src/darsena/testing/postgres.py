@@ -8,7 +8,8 @@ import pwd
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -62,14 +63,18 @@ class Postgres:
 
 
 @contextmanager
-def running_postgres(folder: Path) -> Iterator[Postgres]:
-    """Start a server whose files lie in `folder` (made, and owned by the server's user)."""
+def running_postgres() -> Generator[Postgres]:
+    """Start a server in a temporary folder of its own, which its user owns; both are gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="darsena-postgres-") as name, _running_in(Path(name)) as server:
+        yield server
+
+
+@contextmanager
+def _running_in(folder: Path) -> Generator[Postgres]:
     options: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT, "timeout": 60, "check": True}
-    folder.mkdir(parents=True)
     if os.geteuid() == 0:
         owner = _unprivileged_user()
         os.chown(folder, owner.pw_uid, owner.pw_gid)
-        _let_through(folder)
         options |= {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": [], "cwd": "/"}
     data, port = folder / "data", _free_port()
     subprocess.run(
@@ -90,13 +95,6 @@ def _unprivileged_user() -> pwd.struct_passwd:
         with suppress(KeyError):
             return pwd.getpwnam(name)
     raise FileNotFoundError("there is no user 'postgres' or 'nobody' to run PostgreSQL as")
-
-
-def _let_through(folder: Path) -> None:
-    """Temporary folders of tests are closed to others; the server's user must reach its own below them."""
-    for parent in folder.parents:
-        if parent.stat().st_uid == os.geteuid() and not parent.stat().st_mode & 0o001:
-            parent.chmod(parent.stat().st_mode | 0o011)
 
 
 def _free_port() -> int:

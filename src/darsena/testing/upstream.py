@@ -62,7 +62,7 @@ def make_certificates(folder: Path, names: list[str]) -> Certificates:
 
 
 @contextmanager
-def running_upstream(folder: Path, domain: str) -> Generator[Upstream]:
+def running_upstream(folder: Path, domain: str, *, tls: bool = True) -> Generator[Upstream]:
     """Answers for every host below `domain`; the name look-up is the caller's business."""
     program = shutil.which("docker-registry")
     if program is None:
@@ -70,13 +70,13 @@ def running_upstream(folder: Path, domain: str) -> Generator[Upstream]:
     made = make_certificates(folder / "tls", [f"*.{domain}", domain, "localhost"])
     port = _free_port()
     settings = folder / "config.yml"
+    encryption = f"\n  tls: {{certificate: {made.certificate}, key: {made.key}}}" if tls else ""
     settings.write_text(
         f"""version: 0.1
 log: {{level: error}}
 storage: {{filesystem: {{rootdirectory: {folder / "data"}}}, delete: {{enabled: true}}}}
 http:
-  addr: 127.0.0.1:{port}
-  tls: {{certificate: {made.certificate}, key: {made.key}}}
+  addr: 127.0.0.1:{port}{encryption}
 """
     )
     with (folder / "log").open("wb") as log:

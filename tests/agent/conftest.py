@@ -1,0 +1,105 @@
+"""A real agent process against a fake of the server with a real registry behind it."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from fakeserver import DOMAIN, TOKEN, FakeRun, FakeServer, running_server
+
+from darsena.testing.upstream import running_upstream
+
+_START = "import sys; from darsena.agent.main import main; sys.exit(main(sys.argv[1:]))"
+BUSYBOX = (
+    "FROM scratch\nCOPY busybox /bin/busybox\nCOPY busybox /bin/sh\n"
+    'RUN ["/bin/busybox", "--install", "-s", "/bin"]\nCMD ["echo", "hello from the base"]\n'
+)
+
+
+@contextmanager
+def running_agent(server: FakeServer, state: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    argv = [sys.executable, "-c", _START, "--server", f"https://127.0.0.1:{server.port}"]
+    argv += ["--server-name", "localhost:8443", "--ca-file", str(server.certificates.ca)]
+    argv += ["--registry-domain", DOMAIN, "--state", str(state), *options]
+    environment = {**os.environ, "DARSENA_AGENT_TOKEN": TOKEN}
+    with (state.parent / f"{state.name}.log").open("ab") as log:
+        agent = subprocess.Popen(argv, env=environment, stdout=log, stderr=log)
+        try:
+            yield agent
+        finally:
+            agent.send_signal(signal.SIGTERM)
+            try:
+                agent.wait(40)
+            except subprocess.TimeoutExpired:
+                agent.kill()
+                agent.wait(10)
+
+
+def pack(files: dict[str, str | bytes]) -> bytes:
+    """An upload as clients make it."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name, content in files.items():
+            data = content.encode() if isinstance(content, str) else content
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode, entry.uid = len(data), 0o755, 12345
+            archive.addfile(entry, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def busybox() -> bytes:
+    path = shutil.which("busybox")
+    assert path is not None, "install Debian's package busybox-static"
+    return Path(path).read_bytes()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeServer]:
+    folder = tmp_path_factory.mktemp("server")
+    with running_upstream(folder, DOMAIN, tls=False) as upstream, running_server(folder, upstream) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("agent") / "state"
+
+
+@pytest.fixture(scope="session")
+def agent(server: FakeServer, state: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with running_agent(server, state) as agent:
+        yield agent
+
+
+@pytest.fixture(scope="session")
+def base(server: FakeServer, agent: subprocess.Popen[bytes]) -> str:
+    """A busybox image made by a run; the map knows it as mcr.microsoft.com/hello-world."""
+    run = server.submit(
+        {"type": "DockerBuildRequest", "imageNames": ["hello-world:latest"], "dockerFilePath": "Dockerfile"},
+        pack({"Dockerfile": BUSYBOX, "busybox": busybox()}),
+    )
+    assert run.ended.wait(60), run.text
+    assert run.finish is not None
+    assert run.finish["status"] == "Succeeded", run.text
+    return f"{server.registry}/hello-world:latest"
+
+
+@pytest.fixture
+def execute(server: FakeServer, base: str) -> Callable[..., FakeRun]:
+    """Submit a run and wait for its end."""
+
+    def do(request: dict[str, object], archive: bytes = b"", **changes: object) -> FakeRun:
+        run = server.submit(request, archive, **changes)
+        assert run.ended.wait(60), run.text
+        return run
+
+    return do
