@@ -36,16 +36,19 @@ def main() -> int:
         stack.enter_context(trusting(environment))
 
         step("2. A resource group and a registry, as in Azure")
-        run("darsena group create -n demo -l westeurope", environment)
-        run(f"darsena create -g demo -n {REGISTRY} --sku Basic", environment)
+        run("darsena group create -n demo -l westeurope -o table", environment)
+        run(f"darsena create -g demo -n {REGISTRY} --sku Basic -o table", environment)
 
         step("3. A base image of our own: this machine needs no other registry")
         base = make_base(work / "busybox")
-        run(f"darsena build -r {REGISTRY} -t demo/busybox:1 {base}", environment)
+        run(f"darsena build -r {REGISTRY} -t demo/busybox:1 -o none {base}", environment)
 
         step("4. Build demo/hello: packed, uploaded, queued, built; the log is live")
         context = prepare_hello(work / "hello", server)
-        run(f"darsena build -r {REGISTRY} -t sample/hello:v1 --build-arg GREETING=Saludos {context}", environment)
+        run(
+            f"darsena build -r {REGISTRY} -t sample/hello:v1 --build-arg GREETING=Saludos -o none {context}",
+            environment,
+        )
 
         step("5. What is stored")
         run(f"darsena repository list -n {REGISTRY} -o table", environment)
@@ -53,7 +56,7 @@ def main() -> int:
         run(f"darsena list-runs -r {REGISTRY} -o table", environment)
 
         step("6. Run it at the server")
-        run(f"darsena run -r {REGISTRY} --cmd '$Registry/sample/hello:v1' /dev/null", environment)
+        run(f"darsena run -r {REGISTRY} --cmd '$Registry/sample/hello:v1' -o none /dev/null", environment)
 
         step("7. Sign in and pull it with an unmodified podman")
         podman(stack, work, server, environment)
@@ -80,7 +83,7 @@ def run(line: str, environment: dict[str, str], shown: str | None = None) -> Non
 def serving(data: Path, port: int, environment: dict[str, str]) -> Iterator[None]:
     listen = f"127.0.0.1:{port}"
     print(f"\n$ darsena serve --data {data} --listen {listen} &", flush=True)
-    shown = {**environment, "DARSENA_SCREEN": "1"}
+    shown = {**environment, "DARSENA_SCREEN": "1", "DARSENA_LOG__LEVEL": "warning"}
     with subprocess.Popen([DARSENA, "serve", "--data", data, "--listen", listen], env=shown) as server:
         try:
             wait_for_screen(server, data, port)

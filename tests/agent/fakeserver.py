@@ -50,6 +50,7 @@ class FakeServer:
         self.hellos: list[dict[str, Any]] = []
         self.refusing = threading.Event()
         """While set every agent call is answered with 503."""
+        self.refused = 0
         self.changed = threading.Condition()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
@@ -63,6 +64,10 @@ class FakeServer:
     @property
     def registry(self) -> str:
         return f"reg.{DOMAIN}:{self.port}"
+
+    @property
+    def basic(self) -> str:
+        return "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 
     def stop(self) -> None:
         self._server.shutdown()
@@ -95,11 +100,14 @@ class FakeServer:
         return run
 
     def wait_for(self, condition: Callable[[], bool], timeout_s: float = 60) -> None:
+        deadline = time.monotonic() + timeout_s
         with self.changed:
-            assert self.changed.wait_for(condition, timeout_s), "it did not come"
+            while not condition():
+                assert time.monotonic() < deadline, "it did not come"
+                self.changed.wait(0.1)
 
 
-def _handler(server: FakeServer) -> type[BaseHTTPRequestHandler]:
+def _handler(server: FakeServer) -> type[BaseHTTPRequestHandler]:  # noqa: C901 - one class, with the server in reach
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         timeout = 60
@@ -135,15 +143,14 @@ def _handler(server: FakeServer) -> type[BaseHTTPRequestHandler]:
             elif self.headers.get("Authorization") != f"Bearer {TOKEN}" or self.headers["Host"] != "localhost:8443":
                 self._answer(401, {"error": "who?"})
             elif server.refusing.is_set():
+                server.refused += 1
                 self._answer(503, {"error": "down"})
             else:
                 self._agent_call(body)
 
-        do_GET = do_POST = do_PUT = do_PATCH = do_HEAD = do_DELETE = _serve
-
         def _forward(self, body: bytes) -> None:
             given = self.headers.get("Authorization", "")
-            if given != "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode():
+            if given != server.basic:
                 self._answer(401, {}, {"WWW-Authenticate": 'Basic realm="reg"'})
                 return
             upstream = http.client.HTTPConnection("127.0.0.1", server.upstream.port, timeout=30)
@@ -200,6 +207,8 @@ def _handler(server: FakeServer) -> type[BaseHTTPRequestHandler]:
             run.ended.set()
             self._answer(200, {})
 
+    for method in ("GET", "POST", "PUT", "PATCH", "HEAD", "DELETE"):
+        setattr(Handler, f"do_{method}", Handler._serve)
     return Handler
 
 

@@ -168,3 +168,21 @@ async def test_requests_can_be_found_again(arm: Any) -> None:
     assert answer.headers["x-ms-client-request-id"] == client
     answer = await arm("GET", "/subscriptions", headers={**sent, "x-ms-correlation-request-id": "a\tb"})
     assert answer.headers["x-ms-correlation-request-id"] == answer.headers["x-ms-request-id"]
+
+
+async def test_rights_on_an_image_do_not_show_the_registry(arm: Any) -> None:
+    await seed(arm)
+    assert (await arm("GET", "{r}/reg10", token="puller")).status == 403
+    assert (await arm("GET", "{s}/resources", token="puller")).json == {"value": []}
+
+
+async def test_rights_do_not_come_back_with_a_name(arm: Any) -> None:
+    await seed(arm)
+    assert (await arm("GET", "{r}/reg10", token="reg1")).status == 200
+    assert (await arm("DELETE", "{r}/reg10")).status == 200
+    await seed(arm)
+    assert (await arm("GET", "{r}/reg10", token="reg1")).status == 403
+    assert (await arm("GET", "{g}", token="group1")).status == 200
+    assert (await arm("DELETE", "{g}")).status == 202
+    await seed(arm)
+    assert (await arm("GET", "{g}", token="group1")).status == 403

@@ -1,9 +1,10 @@
-"""A server's sign-in, whole: the outer edge, the login server and the directory over real identity, called as ASGI."""
+"""The outer edge in process, with the token service behind login servers and the directory behind the control host."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -13,182 +14,198 @@ import pytest
 
 from darsena.api.directory import DirectoryEdge
 from darsena.api.edge import Edge, Hosts
+from darsena.api.http import Receive, Request, Response, Scope, Send
 from darsena.api.oauth2 import OAuth2Edge
 from darsena.api.router import Router
-from darsena.api.v2.login_server import LoginServerEdge
+from darsena.core.errors import RouteUnknown
 from darsena.db import Database
 from darsena.identity.model import RegistryFacts
-from darsena.identity.roles import Role
 from darsena.identity.room import IdentityRoom, make_identity
 from darsena.identity.service import NewServicePrincipal
-from darsena.registry.service import RegistryService
 from darsena.storage import Keyring, RootKeyFile
-from darsena.testing import FakeClock
-from darsena.testing.memory_storage import MemoryStorage
-from identity.values import CONTROL_URL, FACTS, OTHER, SCOPE, SUBSCRIPTION, TENANT, read_claims
 
-CONTROL_HOST = "localhost:8443"
-Form = Mapping[str, str] | Sequence[tuple[str, str]]
+SUBSCRIPTION = "11111111-2222-4333-8444-555555555555"
+TENANT = "99999999-2222-4333-8444-555555555555"
+CONTROL = "localhost:8443"
+SUFFIX = ".azurecr.localhost:8443"
+
+Fields = Mapping[str, str] | Sequence[tuple[str, str]]
 
 
-@dataclass(frozen=True)
+def make_facts(name: str, **changes: Any) -> RegistryFacts:
+    group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/g"
+    values: dict[str, Any] = {
+        "uid": f"{name:0<32}"[:32].encode().hex()[:32],
+        "name": name,
+        "login_server": f"{name.lower()}{SUFFIX}",
+        "subscription_id": SUBSCRIPTION,
+        "resource_group": "g",
+        "resource_id": f"{group}/providers/Microsoft.ContainerRegistry/registries/{name}",
+        "region": "westeurope",
+        "admin_enabled": True,
+        **changes,
+    }
+    return RegistryFacts(**values)
+
+
+FACTS = {
+    facts.login_server: facts
+    for facts in (
+        make_facts("regone"),
+        make_facts("regtwo"),
+        make_facts("public", anonymous_pull=True),
+        make_facts("closed", arm_audience_allowed=False, admin_enabled=False),
+    )
+}
+
+
+@dataclass
 class Answer:
     status: int
-    header_list: list[tuple[str, str]]
+    headers: dict[str, str]
     content: bytes
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """Each as often as it came, to notice what comes twice."""
-        found: dict[str, str] = {}
-        for name, value in self.header_list:
-            found[name] = f"{found[name]}, {value}" if name in found else value
-        return found
 
     @property
     def json(self) -> Any:
         return msgspec.json.decode(self.content)
 
     @property
-    def code(self) -> str:
-        """The first error's, of a login server."""
-        return self.json["errors"][0]["code"]
+    def claims(self) -> dict[str, Any]:
+        """Of the token in the answer."""
+        body = self.json
+        part = (body.get("access_token") or body["refresh_token"]).split(".")[1]
+        return msgspec.json.decode(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
 
     @property
-    def access(self) -> dict[str, list[str]]:
-        """What the access token in the answer grants: actions by `type:name`."""
-        assert self.status == 200, self.content
-        return {
-            f"{entry['type']}:{entry['name']}": entry["actions"]
-            for entry in read_claims(self.json["access_token"])["access"]
-        }
+    def access(self) -> dict[str, set[str]]:
+        return {f"{entry['type']}:{entry['name']}": set(entry["actions"]) for entry in self.claims["access"]}
+
+
+class _LoginServer:
+    def __init__(self, oauth2: OAuth2Edge) -> None:
+        self._router = Router(oauth2.routes)
+
+    async def fast(self, scope: Scope, receive: Receive, send: Send, facts: RegistryFacts) -> bool:
+        return False
+
+    async def handle(self, request: Request, facts: RegistryFacts) -> Response:
+        return await self._router.dispatch(request)
+
+
+async def _nothing(request: Request) -> Response:
+    raise RouteUnknown("no blobs here")
 
 
 @dataclass
 class Server:
     identity: IdentityRoom
     db: Database
-    clock: FakeClock
-    edge: Edge
-    registries: dict[str, RegistryFacts]
-    host: str = FACTS.login_server
+    owner: NewServicePrincipal
+    edge: Edge = field(init=False)
 
-    def change(self, **changes: Any) -> RegistryFacts:
-        """The first registry's facts as a change of it would leave them."""
-        facts = self.registries[FACTS.login_server]
-        facts = replace(facts, version=facts.version + 1, **changes)
-        self.registries[FACTS.login_server] = facts
-        return facts
+    def __post_init__(self) -> None:
+        room = self.identity
+        directory = DirectoryEdge(
+            room.credentials,
+            room.tokens,
+            room.keys,
+            room.audiences,
+            tenant_id=TENANT,
+            control_url=f"https://{CONTROL}",
+        )
+        self.edge = Edge(
+            hosts=Hosts(
+                control=frozenset({CONTROL}),
+                blob=frozenset(),
+                login_server_suffix=SUFFIX,
+                control_name=CONTROL,
+            ),
+            find_registry=FACTS.get,
+            login_server=_LoginServer(OAuth2Edge(room.authenticator, room.tokens, self.db.clock)),
+            control=Router(directory.routes, ignore_case=True).dispatch,
+            blob=_nothing,
+            log_requests="none",
+        )
 
-    async def __call__(
+    async def send(
         self,
         method: str,
+        host: str,
         target: str,
-        *,
-        form: Form | None = None,
         body: bytes = b"",
-        authorization: bytes | None = None,
-        host: str | None = None,
+        headers: Sequence[tuple[bytes, bytes]] = (),
         address: str = "10.0.0.1",
     ) -> Answer:
         path, _, query = target.partition("?")
-        sent_body = urlencode(form).encode() if form is not None else body
-        headers = [(b"host", (host or self.host).encode()), (b"content-length", str(len(sent_body)).encode())]
-        if authorization is not None:
-            headers.append((b"authorization", authorization))
+        sent: list[tuple[bytes, bytes]] = [(b"host", host.encode()), *headers]
+        if method == "POST":
+            sent.append((b"content-length", str(len(body)).encode()))
         scope: dict[str, Any] = {
             "type": "http",
             "method": method,
             "path": path,
-            "raw_path": path.encode(),
-            "query_string": query.encode(),
-            "headers": headers,
-            "client": (address, 40000),
+            "raw_path": path.encode("latin-1"),
+            "query_string": query.encode("latin-1"),
+            "headers": sent,
+            "client": (address, 1),
         }
-        pending = [{"type": "http.request", "body": sent_body, "more_body": False}]
-        messages: list[dict[str, Any]] = []
+        answered: list[dict[str, Any]] = []
 
         async def receive() -> dict[str, Any]:
-            return pending.pop() if pending else {"type": "http.disconnect"}
+            return {"type": "http.request", "body": body, "more_body": False}
 
         async def send(message: dict[str, Any]) -> None:
-            messages.append(message)
+            answered.append(message)
 
         await self.edge(scope, receive, send)
-        names = [(name.decode(), value.decode()) for name, value in messages[0]["headers"]]
-        return Answer(messages[0]["status"], names, b"".join(message["body"] for message in messages[1:]))
+        content = b"".join(message.get("body", b"") for message in answered[1:])
+        found = {name.decode(): value.decode("latin-1") for name, value in answered[0]["headers"]}
+        return Answer(answered[0]["status"], found, content)
 
-    async def directory(self, method: str, target: str, **kwargs: Any) -> Answer:
-        return await self(method, target, host=CONTROL_HOST, **kwargs)
+    # --- what clients do ------------------------------------------------------------------------------------------
 
-    # --- identities -------------------------------------------------------------------------------------------------
+    async def post(self, host: str, path: str, fields: Fields, headers: Sequence[tuple[bytes, bytes]] = ()) -> Answer:
+        return await self.send("POST", host, path, urlencode(fields).encode(), headers)
 
-    async def principal(self, role: Role | None = None, scope: str = SCOPE) -> NewServicePrincipal:
-        made = await self.identity.service.create_service_principal(role.name if role else "nobody")
-        if role is not None:
-            await self.identity.service.assign_role(made.principal.object_id, role.id, scope)
-        return made
+    async def get_token(self, name: str, query: str = "", user: str | None = None, password: str = "") -> Answer:
+        headers = [] if user is None else [basic(user, password)]
+        return await self.send("GET", f"{name}{SUFFIX}", f"/oauth2/token?service={name}{SUFFIX}&{query}", b"", headers)
 
-    def admin(self, facts: RegistryFacts = FACTS) -> tuple[str, str]:
-        """(user name, password) of the registry's admin user."""
-        self.db.transact_sync(self.identity.passwords.ensure, facts.uid)
-        return facts.name.lower(), self.db.read_sync(self.identity.passwords.list, facts.uid)["password"]
+    async def post_token(self, name: str, fields: Fields) -> Answer:
+        return await self.post(f"{name}{SUFFIX}", "/oauth2/token", fields)
 
-    async def directory_token(self, made: NewServicePrincipal, resource: str = f"{CONTROL_URL}/") -> str:
-        answer = await self.directory(
-            "POST",
-            "/adfs/oauth2/token",
-            form={
-                "grant_type": "client_credentials",
-                "client_id": made.client_id,
-                "client_secret": made.client_secret,
-                "scope": f"{resource}/.default",
-            },
-        )
-        assert answer.status == 200, answer.content
-        return answer.json["access_token"]
+    async def exchange(self, name: str, fields: Fields) -> Answer:
+        return await self.post(f"{name}{SUFFIX}", "/oauth2/exchange", fields)
 
-    async def exchange(self, token: str, **fields: str) -> Answer:
-        values = {"grant_type": "access_token", "service": self.host, "access_token": token, **fields}
-        return await self("POST", "/oauth2/exchange", form=values)
+    async def sign_in(self, scope: str = f"https://{CONTROL}//.default", path: str = "/adfs/oauth2/token") -> str:
+        fields = {"grant_type": "client_credentials", "scope": scope, **self.client}
+        return (await self.post(CONTROL, path, fields)).json["access_token"]
 
-    async def refresh_token(self, made: NewServicePrincipal) -> str:
-        return (await self.exchange(await self.directory_token(made))).json["refresh_token"]
+    async def refresh(self, name: str = "regone") -> str:
+        fields = {"grant_type": "access_token", "service": f"{name}{SUFFIX}", "access_token": await self.sign_in()}
+        return (await self.exchange(name, fields)).json["refresh_token"]
+
+    def admin_password(self, name: str = "regone") -> str:
+        uid = FACTS[f"{name}{SUFFIX}"].uid
+        self.db.transact_sync(self.identity.passwords.ensure, uid)
+        return self.db.read_sync(self.identity.passwords.list, uid)["password"]
+
+    @property
+    def client(self) -> dict[str, str]:
+        return {"client_id": self.owner.client_id, "client_secret": self.owner.client_secret}
+
+
+def basic(user: str, password: str) -> tuple[bytes, bytes]:
+    return b"authorization", b"Basic " + base64.b64encode(f"{user}:{password}".encode())
 
 
 @pytest.fixture
-def server(db: Database, clock: FakeClock, tmp_path: Path) -> Server:
+async def server(db: Database, tmp_path: Path) -> Server:
     keyring = Keyring(RootKeyFile.create(tmp_path / "keys" / "root.key"), db.read_sync)
-    identity = make_identity(db, keyring, tenant_id=TENANT, subscription_id=SUBSCRIPTION, control_url=CONTROL_URL)
+    identity = make_identity(
+        db, keyring, tenant_id=TENANT, subscription_id=SUBSCRIPTION, control_url=f"https://{CONTROL}"
+    )
     identity.start()
-    for facts in (FACTS, OTHER):
-        db.transact_sync(keyring.create, facts.uid)
-    registries = {facts.login_server: facts for facts in (FACTS, OTHER)}
-    oauth2 = OAuth2Edge(identity.authenticator, identity.tokens, clock)
-    directory = DirectoryEdge(
-        identity.credentials,
-        identity.tokens,
-        identity.keys,
-        identity.audiences,
-        tenant_id=TENANT,
-        control_url=CONTROL_URL,
-    )
-    service = RegistryService(db, MemoryStorage(clock), keyring)
-    login_server = LoginServerEdge(
-        service, identity.authenticator, Router(oauth2.routes).dispatch, lambda _host, _address: None
-    )
-    hosts = Hosts(
-        control=frozenset({CONTROL_HOST}),
-        blob=frozenset(),
-        login_server_suffix=".azurecr.localhost:8443",
-        control_name=CONTROL_HOST,
-    )
-    edge = Edge(
-        hosts=hosts,
-        find_registry=registries.get,
-        login_server=login_server,
-        control=Router(directory.routes, ignore_case=True).dispatch,
-        blob=Router([]).dispatch,
-        log_requests="none",
-    )
-    return Server(identity, db, clock, edge, registries)
+    owner = await identity.service.ensure_owner()
+    assert owner is not None
+    return Server(identity, db, owner)

@@ -103,7 +103,8 @@ class RunLog:
         while True:
             # Wakes without news too: a line may be waiting for its end.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._ready.wait(), _PARTIAL_S / 2)
+                async with asyncio.timeout(_PARTIAL_S / 2):
+                    await self._ready.wait()
             self._ready.clear()
             now = asyncio.get_running_loop().time()
             for output in self._outputs:

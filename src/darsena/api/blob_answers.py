@@ -46,7 +46,9 @@ def error_response(problem: Problem, request: Request) -> Response:
     message = problem.message
     if code == "AuthenticationFailed":
         message = _AUTHENTICATION_FAILED
-    response = _xml(status, getattr(problem, "code", None) or code, message, request)
+    if isinstance(problem, errors.RequestInvalid | errors.Conflict):
+        code = problem.code or code
+    response = _xml(status, code, message, request)
     if isinstance(problem, errors.AccessDenied) and code == "AuthenticationFailed":
         response = _xml(status, code, message, request, detail=problem.message)
     if isinstance(problem, errors.RangeNotSatisfiable):

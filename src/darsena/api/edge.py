@@ -27,6 +27,8 @@ MAX_TARGET_BYTES = 8 * 1024
 MAX_HEADER_BYTES = 64 * 1024
 """All header lines together; more is 431. ARM tokens and signed URLs stay far below it."""
 
+_QUIET = ("/oauth2/", "/adfs/", "/darsena/v1/agent/")
+
 Handle = Callable[[Request], Awaitable[Response]]
 Render = Callable[[Problem, Request], Response]
 
@@ -119,8 +121,7 @@ class Edge:
         await send_response(Request(scope, receive, send), response, send)
 
     def _log_line(self, request: Request, response: Response, started: float) -> None:
-        quiet = request.method in ("GET", "HEAD") and response.status < 400
-        if self.log_requests == "none" or (self.log_requests == "changes" and quiet):
+        if self.log_requests == "none" or (self.log_requests == "changes" and not _is_change(request, response)):
             return
         _log.info(
             "request",
@@ -131,6 +132,15 @@ class Edge:
             took_ms=round((time.perf_counter() - started) * 1000, 1),
             correlation_id=request.correlation_id,
         )
+
+
+def _is_change(request: Request, response: Response) -> bool:
+    """Whether something was changed or went wrong: no reads, no sign-ins, no challenge that invites one."""
+    if response.status >= 400:
+        return not (response.status == 401 and b"authorization" not in request.headers)
+    path = request.raw_path
+    quiet = path.startswith(_QUIET) or path.rpartition("/")[2].startswith("list")
+    return request.method not in ("GET", "HEAD") and not quiet
 
 
 async def _respond(request: Request, handle: Handle, render: Render) -> Response:

@@ -35,6 +35,7 @@ TABLE: Mapping[type[Problem], Wire] = {
     errors.ManifestUnknown: Wire(404, "MANIFEST_UNKNOWN", "ResourceNotFound"),
     errors.TagUnknown: Wire(404, "TAG_UNKNOWN", "ResourceNotFound"),
     errors.ManifestInvalid: Wire(400, "MANIFEST_INVALID", "BadRequest"),
+    errors.ManifestTooLarge: Wire(413, "MANIFEST_INVALID", "RequestEntityTooLarge"),
     errors.ManifestBlobUnknown: Wire(400, "MANIFEST_BLOB_UNKNOWN", "BadRequest"),
     errors.BlobUnknown: Wire(404, "BLOB_UNKNOWN", "ResourceNotFound"),
     errors.DigestInvalid: Wire(400, "DIGEST_INVALID", "InvalidParameter"),

@@ -88,6 +88,13 @@ class ManifestInvalid(Problem):
     """The manifest's bytes are no manifest that a registry accepts."""
 
 
+class ManifestTooLarge(RequestTooLarge):
+    """Over the limit of a manifest (distribution-spec, Pushing Manifests: 413)."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__("the manifest", limit_bytes)
+
+
 class ManifestBlobUnknown(Problem):
     """The manifest references content that is not in the repository. Never raised for a missing `subject`."""
 
@@ -214,6 +221,8 @@ class Unavailable(Problem):
 
 class StorageFull(Problem):
     """The disk is full: nothing was changed, reads go on."""
+
+    retry_after_s = 60
 
 
 class ContentCorrupt(Problem):

@@ -47,7 +47,8 @@ class Tool:
         if self.process.returncode is None:
             self.signal(signal.SIGTERM)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self.process.wait(), grace_s)
+                async with asyncio.timeout(grace_s):
+                    await self.process.wait()
         if self.process.returncode is None:
             self.signal(signal.SIGKILL)
             await self.process.wait()
@@ -117,7 +118,8 @@ async def stream(tool: Tool, sink: OutputSink) -> int:
         code = await tool.process.wait()
         # Something left behind (a pause process) may hold the pipe: what the program wrote is in it by now.
         with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(pump), 0.5)
+            async with asyncio.timeout(0.5):
+                await asyncio.shield(pump)
     finally:
         pump.cancel()
         with suppress(asyncio.CancelledError):
@@ -140,7 +142,8 @@ async def ask(tool: Tool, timeout_s: float) -> Answer:
         async with asyncio.timeout(timeout_s):
             code = await stream(tool, out.extend)
             with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(pump), 0.5)
+                async with asyncio.timeout(0.5):
+                    await asyncio.shield(pump)
     except TimeoutError:
         await tool.end(1.0)
         code = 124

@@ -1,17 +1,21 @@
 """Reading a manifest's bytes: what it is, what it references, what to show of it. The bytes stay as they are.
 
-Sources: OCI image-spec (manifest.md, image-index.md), Docker image manifest v2 schema 2, ORAS artifact manifest.
+Sources: OCI image-spec (manifest.md, image-index.md), Docker image manifest v2 schema 2, ORAS artifact manifest. What
+two parsers could read in two ways is refused (CVE-2021-41190): members given twice or in another case, an index with
+layers, a manifest list inside an image.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from darsena.core.digest import Digest
-from darsena.core.errors import DigestInvalid, ManifestInvalid
+from darsena.core.errors import DigestInvalid, ManifestInvalid, ManifestTooLarge
 from darsena.core.media_types import (
     ARTIFACT_MANIFESTS,
     IMAGE_MANIFESTS,
@@ -24,6 +28,8 @@ from darsena.core.media_types import (
 
 MANIFEST_LIMIT_BYTES = 4 * 1024 * 1024
 _REFERENCE_LIMIT = 20_000
+_SIZE_LIMIT = 1 << 62
+_TEXT_LIMIT = 255
 
 
 class _Descriptor(msgspec.Struct, frozen=True, rename="camel"):
@@ -35,15 +41,21 @@ class _Descriptor(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _Document(msgspec.Struct, frozen=True, rename="camel"):
+    """A list that is null is empty: what writers in Go make of one without entries."""
+
     schema_version: int = 0
     media_type: str = ""
     artifact_type: str | None = None
     config: _Descriptor | None = None
-    layers: list[_Descriptor] | None = None
-    manifests: list[_Descriptor] | None = None
-    blobs: list[_Descriptor] | None = None
+    layers: list[_Descriptor] | msgspec.UnsetType | None = msgspec.UNSET
+    manifests: list[_Descriptor] | msgspec.UnsetType | None = msgspec.UNSET
+    blobs: list[_Descriptor] | msgspec.UnsetType | None = msgspec.UNSET
     subject: _Descriptor | None = None
     annotations: dict[str, str] | None = None
+
+
+_MEMBERS = frozenset(field.encode_name for field in msgspec.structs.fields(_Document))
+_MEMBERS_BY_LOWER = {name.lower(): name for name in _MEMBERS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,17 +69,18 @@ class Document:
     """Config, layers, blobs that must be in the repository (none that name `urls` of their own)."""
     manifests: tuple[Digest, ...]
     """Children of an index, that must be in the repository."""
+    foreign: tuple[Digest, ...]
+    """What names `urls` to be had from: need not be here, but is kept when it is."""
     subject: Digest | None
     image_size: int
     config: Digest | None
     config_media_type: str | None
     artifact_type: str | None
     """As the referrers API shows it: the field itself, else the config's media type of an image manifest."""
-    annotations: dict[str, str] | None
 
 
 def parse(content: bytes, content_type: str, expected: Digest | None = None) -> Document:
-    """Raises ManifestInvalid, DigestInvalid; `expected` only chooses the algorithm of the digest."""
+    """Raises ManifestInvalid, ManifestTooLarge; `expected` only chooses the algorithm of the digest."""
     media_type = content_type.partition(";")[0].strip()
     if media_type in SCHEMA1:
         raise ManifestInvalid(
@@ -75,31 +88,44 @@ def parse(content: bytes, content_type: str, expected: Digest | None = None) -> 
             "that writes schema 2 or OCI (docker 1.10 or later)"
         )
     if len(content) > MANIFEST_LIMIT_BYTES:
-        raise ManifestInvalid(f"the manifest has {len(content)} bytes; at most {MANIFEST_LIMIT_BYTES} are accepted")
+        raise ManifestTooLarge(MANIFEST_LIMIT_BYTES)
     document = _decode(content)
     media_type = _choose_media_type(media_type, document)
     digest = Digest.of(content, expected.algorithm if expected is not None else "sha256")
     if media_type in INDEXES:
         return _index(document, media_type, digest, len(content))
-    return _image_or_artifact(document, media_type, digest, len(content))
+    if media_type in IMAGE_MANIFESTS:
+        return _image(document, media_type, digest, len(content))
+    return _artifact(document, media_type, digest, len(content))
 
 
 def _decode(content: bytes) -> _Document:
     try:
         document = msgspec.json.decode(content, type=_Document)
+        members = json.loads(content, object_pairs_hook=_read_members)
     except msgspec.ValidationError as error:
         raise ManifestInvalid(f"the manifest is not what its media type says: {error}") from error
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, RecursionError, ValueError) as error:
         raise ManifestInvalid(f"the manifest is not valid JSON: {error}") from error
-    if document.schema_version == 1:
+    for name in members:
+        if name not in _MEMBERS and name.lower() in _MEMBERS_BY_LOWER:
+            raise ManifestInvalid(f"the manifest writes {_MEMBERS_BY_LOWER[name.lower()]!r} as {name[:40]!r}")
+    if document.schema_version == 1 or "fsLayers" in members:
         raise ManifestInvalid("Docker image manifest schema 1 is not accepted: push schema 2 or OCI")
     return document
+
+
+def _read_members(pairs: list[tuple[str, Any]]) -> frozenset[str]:
+    members = frozenset(name for name, _ in pairs)
+    if len(members) != len(pairs):
+        raise ManifestInvalid("the manifest holds an object with a member twice, which readers take differently")
+    return members
 
 
 def _choose_media_type(declared: str, document: _Document) -> str:
     """The Content-Type wins; the document's own field must agree with it (distribution-spec, Pushing Manifests)."""
     if declared in ("", "application/json", "application/octet-stream", "text/plain"):
-        declared = document.media_type or (OCI_INDEX if document.manifests is not None else OCI_MANIFEST)
+        declared = document.media_type or (OCI_MANIFEST if document.manifests is msgspec.UNSET else OCI_INDEX)
     if declared not in MANIFESTS:
         raise ManifestInvalid(
             f"the media type {declared[:120]!r} is no manifest's; send one of {', '.join(sorted(MANIFESTS))}"
@@ -112,23 +138,20 @@ def _choose_media_type(declared: str, document: _Document) -> str:
 
 
 def _index(document: _Document, media_type: str, digest: Digest, size: int) -> Document:
-    if document.schema_version != 2 or document.manifests is None:
+    if document.schema_version != 2 or document.manifests is msgspec.UNSET:
         raise ManifestInvalid("an index needs schemaVersion 2 and a list `manifests`")
-    if document.layers is not None or document.config is not None:
+    if document.layers is not msgspec.UNSET or document.config is not None:
         raise ManifestInvalid("an index has neither `layers` nor `config`")
-    children = [child for child in document.manifests if not child.urls]
-    return Document(
-        media_type=media_type,
-        digest=digest,
-        size=size,
-        blobs=_digests([child for child in children if not _is_manifest(child)]),
-        manifests=_digests([child for child in children if _is_manifest(child)]),
-        subject=_subject(document),
+    children = document.manifests or []
+    return _document(
+        document,
+        media_type,
+        digest,
+        size,
+        blobs=[child for child in children if not _is_manifest(child)],
+        manifests=[child for child in children if _is_manifest(child)],
         image_size=size,
-        config=None,
-        config_media_type=None,
-        artifact_type=document.artifact_type or None,
-        annotations=document.annotations,
+        artifact_type=document.artifact_type,
     )
 
 
@@ -137,34 +160,65 @@ def _is_manifest(child: _Descriptor) -> bool:
     return not child.media_type or child.media_type in MANIFESTS
 
 
-def _image_or_artifact(document: _Document, media_type: str, digest: Digest, size: int) -> Document:
-    parts: list[_Descriptor]
-    if media_type in IMAGE_MANIFESTS:
-        if document.schema_version != 2 or document.config is None or document.layers is None:
-            raise ManifestInvalid("an image manifest needs schemaVersion 2, `config` and a list `layers`")
-        if document.manifests is not None:
-            raise ManifestInvalid("an image manifest has no list `manifests`")
-        parts = [document.config, *document.layers]
-    else:
-        parts = list(document.blobs or [])
-    config = document.config if media_type not in ARTIFACT_MANIFESTS else None
+def _image(document: _Document, media_type: str, digest: Digest, size: int) -> Document:
+    if document.schema_version != 2 or document.config is None or document.layers is msgspec.UNSET:
+        raise ManifestInvalid("an image manifest needs schemaVersion 2, `config` and a list `layers`")
+    if document.manifests is not msgspec.UNSET:
+        raise ManifestInvalid("an image manifest has no list `manifests`")
+    parts = [document.config, *(document.layers or [])]
+    return _document(
+        document,
+        media_type,
+        digest,
+        size,
+        blobs=parts,
+        image_size=_sum_sizes(parts),
+        artifact_type=document.artifact_type or document.config.media_type,
+        config=document.config,
+    )
+
+
+def _artifact(document: _Document, media_type: str, digest: Digest, size: int) -> Document:
+    assert media_type in ARTIFACT_MANIFESTS
+    if document.manifests is not msgspec.UNSET or document.layers is not msgspec.UNSET or document.config is not None:
+        raise ManifestInvalid("an artifact manifest has neither `manifests`, `layers` nor `config`")
+    parts = [] if document.blobs is msgspec.UNSET else document.blobs or []
+    return _document(
+        document,
+        media_type,
+        digest,
+        size,
+        blobs=parts,
+        image_size=_sum_sizes(parts),
+        artifact_type=document.artifact_type,
+    )
+
+
+def _document(
+    document: _Document,
+    media_type: str,
+    digest: Digest,
+    size: int,
+    *,
+    blobs: Sequence[_Descriptor],
+    manifests: Sequence[_Descriptor] = (),
+    image_size: int,
+    artifact_type: str | None,
+    config: _Descriptor | None = None,
+) -> Document:
     return Document(
         media_type=media_type,
         digest=digest,
         size=size,
-        blobs=_digests([part for part in parts if not part.urls]),
-        manifests=(),
-        subject=_subject(document),
-        image_size=sum(part.size for part in parts),
+        blobs=_digests([part for part in blobs if not part.urls]),
+        manifests=_digests([part for part in manifests if not part.urls]),
+        foreign=_digests([part for part in (*blobs, *manifests) if part.urls]),
+        subject=None if document.subject is None else _digest(document.subject),
+        image_size=image_size,
         config=None if config is None else _digest(config),
-        config_media_type=None if config is None else config.media_type or None,
-        artifact_type=document.artifact_type or (None if config is None else config.media_type or None),
-        annotations=document.annotations,
+        config_media_type=None if config is None else _text(config.media_type),
+        artifact_type=_text(artifact_type),
     )
-
-
-def _subject(document: _Document) -> Digest | None:
-    return None if document.subject is None else _digest(document.subject)
 
 
 def _digests(parts: list[_Descriptor]) -> tuple[Digest, ...]:
@@ -174,7 +228,7 @@ def _digests(parts: list[_Descriptor]) -> tuple[Digest, ...]:
 
 
 def _digest(part: _Descriptor) -> Digest:
-    if not 0 <= part.size < 1 << 62:
+    if not 0 <= part.size < _SIZE_LIMIT:
         raise ManifestInvalid(f"the size {part.size} of {part.digest[:100]} is not possible")
     try:
         return Digest.parse(part.digest)
@@ -182,34 +236,50 @@ def _digest(part: _Descriptor) -> Digest:
         raise ManifestInvalid(error.message) from error
 
 
+def _sum_sizes(parts: Sequence[_Descriptor]) -> int:
+    total = sum(part.size for part in parts)
+    if not 0 <= total < _SIZE_LIMIT:
+        raise ManifestInvalid(f"the sizes in the manifest come to {total} bytes, which is not possible")
+    return total
+
+
+def _text(value: str | None) -> str | None:
+    """What goes into a column of its own: a media type has no control characters and no more than 255 in all."""
+    if value and (len(value) > _TEXT_LIMIT or not value.isprintable()):
+        raise ManifestInvalid(f"{value[:60]!r} is no media type")
+    return value or None
+
+
+class _Platform(msgspec.Struct):
+    architecture: str | None = None
+    os: str | None = None
+
+
 def read_platform(config: bytes) -> tuple[str | None, str | None]:
     """(architecture, os) of an image's config; None for what is not an image's config."""
-
-    class Platform(msgspec.Struct):
-        architecture: str | None = None
-        os: str | None = None
-
     try:
-        found = msgspec.json.decode(config, type=Platform)
+        found = msgspec.json.decode(config, type=_Platform)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None, None
-    return found.architecture or None, found.os or None
+    return _shown(found.architecture), _shown(found.os)
+
+
+def _shown(value: str | None) -> str | None:
+    return value if value and value.isprintable() and len(value) <= _TEXT_LIMIT else None
 
 
 def read_children(content: bytes) -> list[dict[str, Any]]:
-    """The `references` of an index as ACR shows them: digest, architecture, os."""
-    try:
-        document = msgspec.json.decode(content, type=_Document)
-    except msgspec.MsgspecError:
-        return []
+    """The `references` of a stored index as ACR shows them: digest, architecture, os."""
+    children = msgspec.json.decode(content, type=_Document).manifests
     return [
         {
             "digest": child.digest,
             **{key: (child.platform or {})[key] for key in ("architecture", "os") if (child.platform or {}).get(key)},
         }
-        for child in document.manifests or []
+        for child in ([] if children is msgspec.UNSET else children or [])
     ]
 
 
 def read_annotations(content: bytes) -> dict[str, str] | None:
+    """Of a stored manifest."""
     return msgspec.json.decode(content, type=_Document).annotations

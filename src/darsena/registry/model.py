@@ -77,7 +77,6 @@ class Manifest:
     updated_us: int
     attributes: Attributes
     quarantine_state: str | None
-    sealed: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,8 +64,8 @@ manifest = Table(
     *_locks(),
     Column("quarantine_state", String),
     Column("quarantine_details", LargeBinary),
-    Index("ix_manifest_repository_id_subject", "repository_id", "subject"),
-    Index("ix_manifest_repository_id_created_at", "repository_id", "created_at"),
+    Index("ix_manifest_repository_id_subject", "repository_id", "subject", "digest"),
+    Index("ix_manifest_repository_id_updated_at", "repository_id", "updated_at", "digest"),
     info=_JOURNALED,
 )
 
@@ -89,8 +89,8 @@ tag = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     *_locks(),
-    Index("ix_tag_repository_id_digest", "repository_id", "digest"),
-    Index("ix_tag_repository_id_updated_at", "repository_id", "updated_at"),
+    Index("ix_tag_repository_id_digest", "repository_id", "digest", "name"),
+    Index("ix_tag_repository_id_updated_at", "repository_id", "updated_at", "name"),
     info=_JOURNALED,
 )
 

@@ -16,7 +16,8 @@ from darsena.storage.disk import problem_of
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_DISK_THREADS = 8
+_DISK_THREADS = 16
+"""More than processors: a slow fsync must not keep reads waiting."""
 
 
 class Workers:

@@ -10,6 +10,8 @@ from darsena.engine.podman.sandbox import Sandbox
 from darsena.engine.port import BuildSpec, OutputSink, StepFault
 from darsena.engine.references import parse_image
 
+_NOISE = b"[Warning] one or more build args were not consumed: [TARGETARCH TARGETOS TARGETPLATFORM]\n"
+"""buildah says this of arguments that it gave itself."""
 _ARGUMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _RESERVED = re.compile(
     r"(?:LD_|GLIBC_|MALLOC_|BUILDAH_|CONTAINERS_|_CONTAINERS_|STORAGE_|REGISTRY_|XDG_|SSL_|GO|DARSENA_|LIBSUBID|LC_|PERL|PYTHON|TZ).*\Z"
@@ -45,7 +47,11 @@ async def build(sandbox: Sandbox, networks: Networks, spec: BuildSpec, sink: Out
     extra = {name: value for name, value in spec.environment.items() if is_free_name(name)}
     extra |= dict(spec.secret_arguments)
     context = sandbox.paths.to_inside(spec.context)
-    return await sandbox.stream(program, sink, namespace=True, network=network, extra=extra, cwd=context)
+
+    def tell(chunk: bytes) -> None:
+        sink(chunk.replace(_NOISE, b""))
+
+    return await sandbox.stream(program, tell, namespace=True, network=network, extra=extra, cwd=context)
 
 
 def is_free_name(name: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, delete, insert, select, tuple_, update
 
 from darsena.core.digest import Digest
 from darsena.db import Tx
@@ -15,11 +15,18 @@ from darsena.registry.store.repositories import attributes_of
 from darsena.registry.tables import manifest, manifest_reference
 
 _CHUNK = 500
+_LIGHT = select(*(column for column in manifest.c if column.name not in ("sealed", "quarantine_details")))
+"""Without the contents, which may be 4 MiB each."""
 
 
 def find(tx: Tx, repository_id: int, digest: Digest) -> Manifest | None:
-    row = tx.execute(select(manifest).where(_here(repository_id, digest))).first()
+    row = tx.execute(_LIGHT.where(_here(repository_id, digest))).first()
     return None if row is None else _manifest(row)
+
+
+def get_sealed(tx: Tx, repository_id: int, digest: Digest) -> bytes:
+    """The content of a manifest that is there, as it stands in the column."""
+    return tx.execute(select(manifest.c.sealed).where(_here(repository_id, digest))).scalar_one()
 
 
 def find_quarantine_details(tx: Tx, repository_id: int, digest: Digest) -> bytes | None:
@@ -28,8 +35,14 @@ def find_quarantine_details(tx: Tx, repository_id: int, digest: Digest) -> bytes
 
 
 def insert_new(
-    tx: Tx, repository_id: int, document: Document, sealed: bytes, platform: tuple[str | None, str | None]
+    tx: Tx,
+    repository_id: int,
+    document: Document,
+    sealed: bytes,
+    platform: tuple[str | None, str | None],
+    foreign: Iterable[Digest],
 ) -> None:
+    """With its references; `foreign` are those of the document's that the repository has."""
     locks = {"read_enabled": True, "write_enabled": True, "delete_enabled": True, "list_enabled": True}
     tx.execute(
         insert(manifest).values(
@@ -49,13 +62,13 @@ def insert_new(
             **locks,
         )
     )
-    references = _references(repository_id, document)
+    targets = dict.fromkeys((*document.blobs, *foreign), False) | dict.fromkeys(document.manifests, True)
+    references = _references(repository_id, document, targets)
     for start in range(0, len(references), _CHUNK):
         tx.execute(insert(manifest_reference), references[start : start + _CHUNK])
 
 
-def _references(repository_id: int, document: Document) -> list[dict[str, Any]]:
-    targets = dict.fromkeys(document.blobs, False) | dict.fromkeys(document.manifests, True)
+def _references(repository_id: int, document: Document, targets: Mapping[Digest, bool]) -> list[dict[str, Any]]:
     return [
         {
             "repository_id": repository_id,
@@ -96,15 +109,23 @@ def list_known(tx: Tx, repository_id: int, digests: Sequence[Digest]) -> set[Dig
 
 
 def list_all(tx: Tx, repository_id: int) -> list[Manifest]:
-    rows = tx.execute(select(manifest).where(manifest.c.repository_id == repository_id).order_by(manifest.c.created_at))
+    rows = tx.execute(_LIGHT.where(manifest.c.repository_id == repository_id).order_by(manifest.c.created_at))
     return [_manifest(row) for row in rows]
 
 
 def list_referrers(
-    tx: Tx, repository_id: int, subject: Digest, *, last: Digest | None = None, limit: int = 1000
+    tx: Tx,
+    repository_id: int,
+    subject: Digest,
+    *,
+    artifact_type: str | None = None,
+    last: Digest | None = None,
+    limit: int = 1000,
 ) -> list[Manifest]:
     """Manifests whose subject is this digest, by digest, beginning after `last`."""
-    statement = select(manifest).where(manifest.c.repository_id == repository_id, manifest.c.subject == subject.stored)
+    statement = _LIGHT.where(manifest.c.repository_id == repository_id, manifest.c.subject == subject.stored)
+    if artifact_type is not None:
+        statement = statement.where(manifest.c.artifact_type == artifact_type)
     if last is not None:
         statement = statement.where(manifest.c.digest > last.stored)
     return [_manifest(row) for row in tx.execute(statement.order_by(manifest.c.digest).limit(limit))]
@@ -137,7 +158,7 @@ def is_blob_referenced(tx: Tx, repository_id: int, digest: Digest) -> bool:
 
 def list_page(tx: Tx, repository_id: int, *, last: Digest | None, limit: int, order: OrderBy) -> list[Manifest]:
     """Listed ones by digest, or by time; ordered by time, `last` is still the digest of the last item seen."""
-    statement = select(manifest).where(manifest.c.repository_id == repository_id, manifest.c.list_enabled)
+    statement = _LIGHT.where(manifest.c.repository_id == repository_id, manifest.c.list_enabled)
     if order == "none":
         if last is not None:
             statement = statement.where(manifest.c.digest > last.stored)
@@ -148,17 +169,14 @@ def list_page(tx: Tx, repository_id: int, *, last: Digest | None, limit: int, or
 
 
 def _by_time(tx: Tx, statement: Select[Any], repository_id: int, last: Digest | None, order: OrderBy) -> Select[Any]:
+    """Row values are compared, so that the index gives the page however deep it lies."""
     seen = find(tx, repository_id, last) if last is not None else None
-    created, key = manifest.c.created_at, manifest.c.digest
+    updated, digest = manifest.c.updated_at, manifest.c.digest
+    key, here = tuple_(updated, digest), None if seen is None else tuple_(seen.updated_us, seen.digest.stored)
     if order == "timeasc":
-        if seen is not None:
-            same = and_(created == seen.created_us, key > seen.digest.stored)
-            statement = statement.where(or_(created > seen.created_us, same))
-        return statement.order_by(created, key)
-    if seen is not None:
-        same = and_(created == seen.created_us, key < seen.digest.stored)
-        statement = statement.where(or_(created < seen.created_us, same))
-    return statement.order_by(created.desc(), key.desc())
+        return (statement if here is None else statement.where(key > here)).order_by(updated, digest)
+    statement = statement if here is None else statement.where(key < here)
+    return statement.order_by(updated.desc(), digest.desc())
 
 
 def _here(repository_id: int, digest: Digest) -> ColumnElement[bool]:
@@ -185,5 +203,4 @@ def _manifest(row: Row[Any]) -> Manifest:
         updated_us=row.updated_at,
         attributes=attributes_of(row),
         quarantine_state=row.quarantine_state,
-        sealed=row.sealed,
     )

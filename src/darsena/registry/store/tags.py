@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, delete, insert, select, tuple_, update
 
 from darsena.core.digest import Digest
 from darsena.core.names import TagName
@@ -81,20 +81,14 @@ def list_page(tx: Tx, repository_id: int, *, last: str, limit: int, order: Order
 
 
 def _by_time(tx: Tx, statement: Select[Any], repository_id: int, last: str, order: OrderBy) -> Select[Any]:
+    """Row values are compared, so that the index gives the page however deep it lies."""
     seen = find(tx, repository_id, last) if last else None
-    later = order == "timeasc"
-    if seen is not None:
-        statement = statement.where(_beyond(seen, later=later))
-    if later:
-        return statement.order_by(tag.c.updated_at, tag.c.name)
+    key = tuple_(tag.c.updated_at, tag.c.name)
+    here = None if seen is None else tuple_(seen.updated_us, str(seen.name))
+    if order == "timeasc":
+        return (statement if here is None else statement.where(key > here)).order_by(tag.c.updated_at, tag.c.name)
+    statement = statement if here is None else statement.where(key < here)
     return statement.order_by(tag.c.updated_at.desc(), tag.c.name.desc())
-
-
-def _beyond(seen: Tag, *, later: bool) -> ColumnElement[bool]:
-    same = tag.c.updated_at == seen.updated_us
-    if later:
-        return or_(tag.c.updated_at > seen.updated_us, and_(same, tag.c.name > str(seen.name)))
-    return or_(tag.c.updated_at < seen.updated_us, and_(same, tag.c.name < str(seen.name)))
 
 
 def map_by_digest(tx: Tx, repository_id: int, digests: Sequence[Digest]) -> dict[Digest, list[str]]:

@@ -48,8 +48,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("repository_id", "name", name="pk_tag"),
         _of_repository("tag"),
     )
-    op.create_index("ix_tag_repository_id_digest", "tag", ["repository_id", "digest"])
-    op.create_index("ix_tag_repository_id_updated_at", "tag", ["repository_id", "updated_at"])
+    op.create_index("ix_tag_repository_id_digest", "tag", ["repository_id", "digest", "name"])
+    op.create_index("ix_tag_repository_id_updated_at", "tag", ["repository_id", "updated_at", "name"])
     _create_blobs()
 
 
@@ -75,8 +75,8 @@ def _create_manifests() -> None:
         sa.PrimaryKeyConstraint("repository_id", "digest", name="pk_manifest"),
         _of_repository("manifest"),
     )
-    op.create_index("ix_manifest_repository_id_subject", "manifest", ["repository_id", "subject"])
-    op.create_index("ix_manifest_repository_id_created_at", "manifest", ["repository_id", "created_at"])
+    op.create_index("ix_manifest_repository_id_subject", "manifest", ["repository_id", "subject", "digest"])
+    op.create_index("ix_manifest_repository_id_updated_at", "manifest", ["repository_id", "updated_at", "digest"])
     op.create_table(
         "manifest_reference",
         sa.Column("repository_id", sa.BigInteger, nullable=False),

@@ -1,0 +1,182 @@
+"""The directory on the control host (RFC 6749; what `az` asks of it)."""
+
+from __future__ import annotations
+
+from urllib.parse import quote, urlsplit
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from joserfc import jws
+from joserfc.jwk import RSAKey
+
+from .conftest import CONTROL, TENANT, Server, basic
+
+ARM = f"https://{CONTROL}/"
+ADFS = "/adfs/oauth2/token"
+PATHS = [
+    ADFS,
+    f"/{TENANT}/oauth2/v2.0/token",
+    f"/{TENANT.upper()}/oauth2/token",
+    "/organizations/oauth2/v2.0/token",
+    "/common/oauth2/v2.0/token",
+]
+
+
+def grant(server: Server, **changes: str | None) -> dict[str, str]:
+    fields = {"grant_type": "client_credentials", "scope": f"{ARM}/.default", **server.client, **changes}
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_service_principal_gets_a_token(server: Server, path: str) -> None:
+    answer = await server.post(CONTROL, path, grant(server))
+    assert answer.status == 200
+    assert answer.json.keys() == {"token_type", "expires_in", "ext_expires_in", "access_token"}
+    assert (answer.json["token_type"], answer.json["expires_in"]) == ("Bearer", 4500)
+    assert answer.headers["cache-control"] == "no-store"
+    claims = answer.claims
+    assert (claims["aud"], claims["tid"], claims["appid"]) == (ARM, TENANT, server.owner.client_id)
+    token = answer.json["access_token"]
+    principal = await server.identity.arm.authenticate_arm(f"Bearer {token}".encode())
+    assert principal.object_id == claims["oid"]
+
+
+@pytest.mark.parametrize(
+    ("scope", "audience"),
+    [
+        (f"{ARM}/.default", ARM),
+        (f"{ARM}.default", ARM[:-1]),
+        ("https://management.azure.com//.default", "https://management.azure.com/"),
+        ("https://management.azure.com/.default", "https://management.azure.com"),
+        ("https://management.core.windows.net//.default", "https://management.core.windows.net/"),
+        ("https://containerregistry.azure.net/.default", "https://containerregistry.azure.net"),
+        (f"{ARM}/.default openid profile offline_access", ARM),
+    ],
+)
+async def test_the_audience_is_the_resource_as_asked_for(server: Server, scope: str, audience: str) -> None:
+    assert (await server.post(CONTROL, ADFS, grant(server, scope=scope))).claims["aud"] == audience
+    by_resource = await server.post(CONTROL, ADFS, grant(server, scope=None, resource=audience))
+    assert by_resource.claims["aud"] == audience
+
+
+async def test_the_client_may_be_named_in_a_header(server: Server) -> None:
+    fields = {"grant_type": "client_credentials", "scope": f"{ARM}/.default"}
+    header = basic(quote(server.owner.client_id), quote(server.owner.client_secret))
+    assert (await server.post(CONTROL, ADFS, fields, [header])).status == 200
+    same = {**fields, "client_id": server.owner.client_id}
+    assert (await server.post(CONTROL, ADFS, same, [header])).status == 200
+    answer = await server.post(CONTROL, ADFS, fields, [basic(server.owner.client_id, "wrong")])
+    assert (answer.status, answer.json["error"]) == (401, "invalid_client")
+    assert answer.headers["www-authenticate"].startswith("Basic ")
+    for changed in ({**fields, **server.client}, {**fields, "client_id": "other"}):
+        answer = await server.post(CONTROL, ADFS, changed, [header])
+        assert (answer.status, answer.json["error"]) == (400, "invalid_request")
+    for value in (b"Basic !", b"Basic /w==", b"Basic eA=="):
+        answer = await server.post(CONTROL, ADFS, fields, [(b"authorization", value)])
+        assert (answer.status, answer.json["error"]) == (400, "invalid_request")
+
+
+ROWS: list[tuple[dict[str, str | None], int, str]] = [
+    ({"client_secret": "wrong"}, 401, "invalid_client"),
+    ({"client_id": "00000000-0000-0000-0000-000000000000"}, 401, "invalid_client"),
+    ({"client_id": "not a guid"}, 401, "invalid_client"),
+    ({"client_secret": None, "client_assertion": "x"}, 401, "invalid_client"),
+    ({"client_secret": None}, 400, "invalid_request"),
+    ({"client_id": None}, 400, "invalid_request"),
+    ({"grant_type": None}, 400, "invalid_request"),
+    ({"grant_type": "password"}, 400, "unsupported_grant_type"),
+    ({"grant_type": "refresh_token"}, 400, "unsupported_grant_type"),
+    ({"grant_type": "authorization_code"}, 400, "unsupported_grant_type"),
+    ({"grant_type": "urn:ietf:params:oauth:grant-type:device_code"}, 400, "unsupported_grant_type"),
+    ({"scope": None}, 400, "invalid_scope"),
+    ({"scope": "openid"}, 400, "invalid_scope"),
+    ({"scope": "https://graph.microsoft.com/.default"}, 400, "invalid_scope"),
+    ({"scope": f"{ARM}/.default https://containerregistry.azure.net/.default"}, 400, "invalid_scope"),
+    ({"scope": "https://localhost:8443.evil.example//.default"}, 400, "invalid_scope"),
+]
+
+
+@pytest.mark.parametrize("path", PATHS[:2])
+async def test_refusals_have_oauths_shape(server: Server, path: str) -> None:
+    for changes, status, error in ROWS:
+        answer = await server.post(CONTROL, path, grant(server, **changes))
+        assert (answer.status, answer.json["error"]) == (status, error), changes
+        assert answer.json.keys() == {"error", "error_description"}
+        assert answer.headers["cache-control"] == "no-store"
+        assert server.owner.client_secret not in answer.content.decode()
+    doubled = [*grant(server).items(), ("client_id", "another")]
+    assert (await server.post(CONTROL, path, doubled)).json["error"] == "invalid_request"
+    answer = await server.send("POST", CONTROL, path, b"a" * 100_000)
+    assert (answer.status, answer.json["error"]) == (413, "invalid_request")
+
+
+async def test_a_disabled_client_is_refused(server: Server) -> None:
+    await server.identity.service.disable(server.owner.principal.object_id)
+    answer = await server.post(CONTROL, ADFS, grant(server))
+    assert (answer.status, answer.json["error"]) == (401, "invalid_client")
+
+
+async def test_guessing_is_slowed(server: Server) -> None:
+    wrong = grant(server, client_secret="guess")
+    statuses = [(await server.post(CONTROL, ADFS, wrong)).status for _ in range(21)]
+    assert statuses == [401] * 20 + [429]
+    answer = await server.post(CONTROL, ADFS, wrong)
+    assert (answer.json["error"], answer.headers["retry-after"]) == ("temporarily_unavailable", "60")
+    assert (await server.post(CONTROL, ADFS, grant(server))).status == 200
+
+
+async def test_other_tenants_are_not_here(server: Server) -> None:
+    other = "00000000-0000-0000-0000-000000000001"
+    for method, path in [
+        ("POST", f"/{other}/oauth2/v2.0/token"),
+        ("GET", f"/{other}/v2.0/.well-known/openid-configuration"),
+        ("GET", f"/{other}/discovery/v2.0/keys"),
+    ]:
+        answer = await server.send(method, CONTROL, path)
+        assert (answer.status, answer.json["error"]) == (400, "invalid_request")
+
+
+# --- discovery ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("base", ["/adfs", f"/{TENANT}/v2.0", f"/{TENANT}", "/organizations/v2.0", "/common/v2.0"])
+async def test_the_document_leads_to_keys_and_tokens(server: Server, base: str) -> None:
+    answer = await server.send("GET", CONTROL, f"{base}/.well-known/openid-configuration")
+    assert answer.status == 200
+    document = answer.json
+    for name in ("authorization_endpoint", "token_endpoint", "device_authorization_endpoint", "jwks_uri"):
+        assert document[name].startswith(f"https://{CONTROL}/")
+    token_path = urlsplit(document["token_endpoint"]).path
+    token = await server.sign_in(path=token_path)
+    keys = (await server.send("GET", CONTROL, urlsplit(document["jwks_uri"]).path)).json["keys"]
+    found = jws.deserialize_compact(token, RSAKey.import_key(keys[0]), ["RS256"])
+    assert f'"iss":"{document["issuer"]}"' in found.payload.decode()
+    assert keys[0]["kid"] == found.headers()["kid"]
+    assert "d" not in keys[0]
+
+
+async def test_other_ways_to_sign_in_say_what_works(server: Server) -> None:
+    for method, path in [
+        ("POST", "/adfs/oauth2/devicecode"),
+        ("GET", "/adfs/oauth2/authorize"),
+        ("POST", f"/{TENANT}/oauth2/v2.0/devicecode"),
+    ]:
+        answer = await server.send(method, CONTROL, path)
+        assert (answer.status, answer.json["error"]) == (400, "unsupported_grant_type")
+        assert "client_credentials" in answer.json["error_description"]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@given(
+    changes=st.dictionaries(
+        st.sampled_from(["grant_type", "scope", "client_id", "client_secret", "resource"]), st.text(max_size=20)
+    ),
+    noise=st.binary(max_size=30),
+)
+async def test_no_form_is_a_fault_of_ours(server: Server, changes: dict[str, str], noise: bytes) -> None:
+    fields = {"grant_type": "client_credentials", "scope": f"{ARM}/.default", **changes}
+    body = "&".join(f"{name}={quote(value)}" for name, value in fields.items()).encode() + b"&" + noise
+    answer = await server.send("POST", CONTROL, ADFS, body)
+    assert answer.status in (400, 401, 429)
+    assert answer.json["error"]

@@ -1,0 +1,181 @@
+"""Every route of the data plane × every kind of caller (ACR authentication, sections 5, 11 and 12).
+
+The rights are written down here once more, not taken from the table that the server uses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from darsena.identity.roles import ACR_DELETE, ACR_IMAGE_SIGNER, ACR_PULL, ACR_PUSH, OWNER, READER
+from identity.values import FACTS, OTHER, basic, bearer
+
+from .conftest import Server
+
+DIGEST = f"sha256:{'a' * 64}"
+UPLOAD = "/v2/team/app/blobs/uploads/" + "b" * 32
+
+ROUTES: list[tuple[str, str, str, str]] = [
+    # method, path, scope that is challenged, the right that opens it
+    ("GET", "/v2/", "", "any"),
+    ("GET", "/v2/_catalog", "registry:catalog:*", "catalog"),
+    ("GET", "/acr/v1/_catalog", "registry:catalog:*", "catalog"),
+    ("GET", "/v2/team/app/tags/list", "repository:team/app:pull", "list"),
+    ("GET", "/v2/team/app/manifests/v1", "repository:team/app:pull", "pull"),
+    ("HEAD", "/v2/team/app/manifests/v1", "repository:team/app:pull", "pull"),
+    ("GET", f"/v2/team/app/manifests/{DIGEST}", "repository:team/app:pull", "pull"),
+    ("PUT", "/v2/team/app/manifests/v1", "repository:team/app:pull,push", "push"),
+    ("DELETE", f"/v2/team/app/manifests/{DIGEST}", "repository:team/app:delete", "delete"),
+    ("GET", f"/v2/team/app/blobs/{DIGEST}", "repository:team/app:pull", "pull"),
+    ("HEAD", f"/v2/team/app/blobs/{DIGEST}", "repository:team/app:pull", "pull"),
+    ("DELETE", f"/v2/team/app/blobs/{DIGEST}", "repository:team/app:delete", "delete"),
+    ("POST", "/v2/team/app/blobs/uploads/", "repository:team/app:pull,push", "push"),
+    ("GET", UPLOAD, "repository:team/app:pull,push", "push"),
+    ("PATCH", UPLOAD, "repository:team/app:pull,push", "push"),
+    ("PUT", f"{UPLOAD}?digest={DIGEST}", "repository:team/app:pull,push", "push"),
+    ("DELETE", UPLOAD, "repository:team/app:pull,push", "push"),
+    ("GET", f"/v2/team/app/referrers/{DIGEST}", "repository:team/app:pull", "pull"),
+    ("GET", "/acr/v1/team/app", "repository:team/app:metadata_read", "metadata_read"),
+    ("PATCH", "/acr/v1/team/app", "repository:team/app:metadata_write", "metadata_write"),
+    ("DELETE", "/acr/v1/team/app", "repository:team/app:delete", "delete"),
+    ("GET", "/acr/v1/team/app/_tags", "repository:team/app:metadata_read", "metadata_read"),
+    ("GET", "/acr/v1/team/app/_tags/v1", "repository:team/app:metadata_read", "metadata_read"),
+    ("PATCH", "/acr/v1/team/app/_tags/v1", "repository:team/app:metadata_write", "metadata_write"),
+    ("DELETE", "/acr/v1/team/app/_tags/v1", "repository:team/app:delete", "untag"),
+    ("GET", "/acr/v1/team/app/_manifests", "repository:team/app:metadata_read", "metadata_read"),
+    ("GET", f"/acr/v1/team/app/_manifests/{DIGEST}", "repository:team/app:metadata_read", "metadata_read"),
+    ("PATCH", f"/acr/v1/team/app/_manifests/{DIGEST}", "repository:team/app:metadata_write", "metadata_write"),
+]
+
+NOTHING: set[str] = set()
+READ = {"any", "pull", "list", "metadata_read"}
+PULL = READ | {"catalog"}
+EVERYTHING = PULL | {"push", "delete", "metadata_write", "untag"}
+
+RIGHTS: dict[str, set[str]] = {
+    "no credential": NOTHING,
+    "no credential, anonymous pull": NOTHING,
+    "anonymous token": {"any"},
+    "anonymous token, anonymous pull": READ,
+    "owner": EVERYTHING,
+    "owner, access token": EVERYTHING,
+    "owner, access token for another repository": {"any", "catalog"},
+    "owner, access token to pull": {"any", "pull", "list"},
+    "owner, access token of another registry": NOTHING,
+    "owner, disabled": NOTHING,
+    "owner, disabled, access token": NOTHING,
+    "reader": PULL,
+    "AcrPull": PULL,
+    "AcrPush": PULL | {"push", "untag"},
+    "AcrDelete": {"any", "delete", "untag"},
+    "AcrImageSigner": {"any"},
+    "no role": {"any"},
+    "no role, anonymous pull": {"any"},
+    "admin user": EVERYTHING,
+    "admin user, turned off": NOTHING,
+    "admin user of another registry": NOTHING,
+    "run": READ | {"push"},
+    "run of another registry": NOTHING,
+    "run, revoked": NOTHING,
+}
+
+
+async def make_header(server: Server, caller: str) -> bytes | None:
+    """Set the stage for the caller, and its Authorization header."""
+    service = server.identity.service
+    roles = {
+        "reader": READER,
+        "AcrPull": ACR_PULL,
+        "AcrPush": ACR_PUSH,
+        "AcrDelete": ACR_DELETE,
+        "AcrImageSigner": ACR_IMAGE_SIGNER,
+    }
+    if caller.endswith("anonymous pull"):
+        server.change(anonymous_pull=True)
+    kind = caller.split(",")[0]
+    match kind:
+        case "no credential":
+            return None
+        case "anonymous token":
+            return await token(server, None, "repository:*:* registry:catalog:*")
+        case "owner":
+            made = await server.principal(OWNER)
+            header = basic(made.client_id, made.client_secret)
+            if "access token" in caller:
+                header = await token(server, header, *find_scopes(caller))
+            if "disabled" in caller:
+                await service.disable(made.principal.object_id)
+            return header
+        case "no role":
+            made = await server.principal()
+        case "admin user" | "admin user of another registry":
+            if "turned off" in caller:
+                server.change(admin_enabled=False)
+            return basic(*server.admin(OTHER if "another" in caller else FACTS))
+        case "run" | "run of another registry":
+            credential = await service.create_run_credential(OTHER if "another" in caller else FACTS, "c" * 32, 60)
+            if "revoked" in caller:
+                await service.revoke_run_credential("c" * 32)
+            return basic(*credential)
+        case _:
+            made = await server.principal(roles[kind])
+    return basic(made.client_id, made.client_secret)
+
+
+def find_scopes(caller: str) -> tuple[str, str | None]:
+    """(scopes, host) of the access token."""
+    if "another registry" in caller:
+        return "repository:*:* registry:catalog:*", OTHER.login_server
+    if "another repository" in caller:
+        return "repository:team/app2:* repository:team:* registry:catalog:*", None
+    if "to pull" in caller:
+        return "repository:team/app:pull", None
+    return "repository:team/app:* registry:catalog:*", None
+
+
+async def token(server: Server, header: bytes | None, scope: str, host: str | None = None) -> bytes:
+    query = scope.replace(" ", "%20")
+    answer = await server("GET", f"/oauth2/token?scope={query}", authorization=header, host=host)
+    return bearer(answer.json["access_token"])
+
+
+@pytest.mark.parametrize("caller", RIGHTS)
+@pytest.mark.parametrize("db", ["sqlite"], indirect=True)
+async def test_each_caller_opens_exactly_its_doors(server: Server, caller: str) -> None:
+    header = await make_header(server, caller)
+    wrong: list[tuple[str, str, int]] = []
+    for method, path, challenged, right in ROUTES:
+        answer = await server(method, path, authorization=header)
+        if (answer.status != 401) != (right in RIGHTS[caller]) or answer.status in (403, 500, 503):
+            wrong.append((method, path, answer.status))
+        if answer.status == 401:
+            assert_challenged(answer.headers["www-authenticate"], challenged, header)
+    assert wrong == []
+
+
+def assert_challenged(value: str, scope: str, header: bytes | None) -> None:
+    host = FACTS.login_server
+    expected = f'Bearer realm="https://{host}/oauth2/token",service="{host}"'
+    if scope:
+        expected += f',scope="{scope}"'
+    if scope and header is not None and header.startswith(b"Bearer"):
+        expected += ',error="invalid_token"'
+    assert value == expected
+
+
+@pytest.mark.parametrize("db", ["sqlite"], indirect=True)
+async def test_a_mount_reads_only_what_the_caller_may_pull(server: Server) -> None:
+    """Content addressing without authorisation: the blob's existence elsewhere is not told (promises, section 4)."""
+    owner = basic(*server.admin())
+    content = b"secret layer"
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    pushed = await server("POST", f"/v2/hidden/blobs/uploads/?digest={digest}", body=content, authorization=owner)
+    assert pushed.status == 201, pushed.content
+    mount = f"/v2/open/blobs/uploads/?mount={digest}&from=hidden"
+    limited = await token(server, owner, "repository:open:pull,push")
+    assert (await server("POST", mount, authorization=limited)).status == 202
+    assert (await server("HEAD", f"/v2/open/blobs/{digest}", authorization=limited)).status == 404
+    both = await token(server, owner, "repository:open:pull,push repository:hidden:pull")
+    assert (await server("POST", mount, authorization=both)).status == 201
