@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -25,18 +25,23 @@ BUSYBOX = (
 )
 
 
-@contextmanager
-def running_agent(server: FakeServer, state: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+def agent_command(server: FakeServer, state: Path, *options: str) -> tuple[list[str], dict[str, str]]:
     argv = [sys.executable, "-c", _START, "--server", f"https://127.0.0.1:{server.port}"]
     argv += ["--server-name", "localhost:8443", "--ca-file", str(server.certificates.ca)]
     argv += ["--registry-domain", DOMAIN, "--state", str(state), *options]
-    environment = {**os.environ, "DARSENA_AGENT_TOKEN": TOKEN}
+    return argv, {**os.environ, "DARSENA_AGENT_TOKEN": TOKEN}
+
+
+@contextmanager
+def running_agent(server: FakeServer, state: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    argv, environment = agent_command(server, state, *options)
     with (state.parent / f"{state.name}.log").open("ab") as log:
         agent = subprocess.Popen(argv, env=environment, stdout=log, stderr=log)
         try:
             yield agent
         finally:
-            agent.send_signal(signal.SIGTERM)
+            with suppress(ProcessLookupError):
+                agent.send_signal(signal.SIGTERM)
             try:
                 agent.wait(40)
             except subprocess.TimeoutExpired:

@@ -46,7 +46,7 @@ class FakeServer:
         self.certificates = make_certificates(folder / "front", ["localhost", f"*.{DOMAIN}"])
         self.upstream = upstream
         self.runs: dict[str, FakeRun] = {}
-        self.queue: list[FakeRun] = []
+        self.queues: dict[str, list[FakeRun]] = {}
         self.hellos: list[dict[str, Any]] = []
         self.refusing = threading.Event()
         """While set every agent call is answered with 503."""
@@ -73,7 +73,7 @@ class FakeServer:
         self._server.shutdown()
         self._server.server_close()
 
-    def submit(self, request: dict[str, Any], archive: bytes = b"", **changes: Any) -> FakeRun:
+    def submit(self, request: dict[str, Any], archive: bytes = b"", pool: str = "default", **changes: Any) -> FakeRun:
         order = {
             "run_uid": new_uid(),
             "run_id": f"ca{len(self.runs) + 1}",
@@ -95,7 +95,7 @@ class FakeServer:
         run = FakeRun(order=order, archive=archive)
         with self.changed:
             self.runs[order["run_uid"]] = run
-            self.queue.append(run)
+            self.queues.setdefault(pool, []).append(run)
             self.changed.notify_all()
         return run
 
@@ -154,8 +154,9 @@ def _handler(server: FakeServer) -> type[BaseHTTPRequestHandler]:  # noqa: C901 
                 self._answer(401, {}, {"WWW-Authenticate": 'Basic realm="reg"'})
                 return
             upstream = http.client.HTTPConnection("127.0.0.1", server.upstream.port, timeout=30)
-            headers = {k: v for k, v in self.headers.items() if k.lower() not in ("authorization", "transfer-encoding")}
-            headers |= {"X-Forwarded-Proto": "https", "Content-Length": str(len(body))}
+            names = {name.lower() for name in self.headers} - {"authorization", "transfer-encoding"}
+            headers = {name: ", ".join(self.headers.get_all(name, [])) for name in names}
+            headers |= {"x-forwarded-proto": "https", "content-length": str(len(body))}
             upstream.request(self.command, self.path, body, headers)
             answer = upstream.getresponse()
             data = answer.read()
@@ -183,8 +184,9 @@ def _handler(server: FakeServer) -> type[BaseHTTPRequestHandler]:  # noqa: C901 
 
         def _claim(self, claim: dict[str, Any]) -> None:
             with server.changed:
-                server.changed.wait_for(lambda: bool(server.queue), min(claim["wait_s"], 2))
-                run = server.queue.pop(0) if server.queue else None
+                waiting = server.queues.setdefault(claim["pool"], [])
+                server.changed.wait_for(lambda: bool(waiting), min(claim["wait_s"], 2))
+                run = waiting.pop(0) if waiting else None
             self._answer(204) if run is None else self._answer(200, run.order)
 
         def _source(self, run: FakeRun, body: bytes, query: dict[str, str]) -> None:

@@ -1,10 +1,10 @@
-"""However a run ends, nothing of it is left: no process, no file, no cgroup, and the server hears of it (or must not)."""
+"""However a run ends, nothing of it is left: no process, no file, no cgroup; the server hears of it, or must not."""
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,25 +12,42 @@ import pytest
 from fakeserver import FakeRun, FakeServer
 from test_task_runs import encoded
 
-from conftest import running_agent
+from conftest import agent_command, running_agent
 
 Execute = Callable[..., FakeRun]
-SLEEPER = "version: v1.1.0\nsteps:\n  - cmd: $Registry/hello-world sh -c 'trap \"\" TERM; echo up; setsid sleep 77 & sleep 77'\n"
+SLEEPER = """version: v1.1.0
+steps:
+  - cmd: $Registry/hello-world sh -c 'trap "" TERM; echo up; setsid sleep 77 & sleep 77'
+"""
 
 
 def leftovers(run: FakeRun, state: Path) -> list[str]:
     uid = run.order["run_uid"]
     found = [str(path) for path in (state / "runs").glob(f"*{uid}*")]
-    for tree in Path("/sys/fs/cgroup").glob("*/darsena/*"):
-        found += [str(tree)] if tree.name == uid else []
+    found += [str(tree) for tree in Path("/sys/fs/cgroup").glob("**/darsena/*") if tree.name == uid]
+    return found + running(run)
+
+
+def running(run: FakeRun) -> list[str]:
+    """Processes of the run: in its cgroup, or named by its folder, or its sleep."""
+    uid, found = run.order["run_uid"].encode(), list[str]()
     for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                said = (folder / "cmdline").read_bytes()
-            except OSError:
-                continue
-            found += [f"{folder.name}: {said!r}"] if uid.encode() in said or said.startswith(b"sleep\x0077") else []
+        if not folder.name.isdigit() or is_zombie(int(folder.name)):
+            continue
+        try:
+            said = (folder / "cmdline").read_bytes(), (folder / "cgroup").read_bytes()
+        except OSError:
+            continue
+        if any(uid in text for text in said):
+            found.append(f"{folder.name} {said[0]!r}")
     return found
+
+
+def is_zombie(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
 
 
 def start(server: FakeServer, **changes: object) -> FakeRun:
@@ -84,7 +101,8 @@ def test_a_lease_that_lapses_ends_the_run(server: FakeServer, state: Path) -> No
 
 
 def test_a_server_that_was_away_gets_all_lines(server: FakeServer) -> None:
-    text = "version: v1.1.0\nsteps:\n  - cmd: $Registry/hello-world sh -c 'echo up; sleep 3; for i in $(seq 9); do echo n$i; done'\n"
+    script = "echo up; sleep 3; for i in $(seq 9); do echo n$i; done"
+    text = f"version: v1.1.0\nsteps:\n  - cmd: $Registry/hello-world sh -c '{script}'\n"
     run = server.submit(encoded(text))
     server.wait_for(lambda: "\nup\r\n" in run.text)
     server.refusing.set()
@@ -96,36 +114,55 @@ def test_a_server_that_was_away_gets_all_lines(server: FakeServer) -> None:
     assert run.finish["status"] == "Succeeded"
 
 
-def test_sigterm_gives_grace_then_error(server: FakeServer, tmp_path: Path, agent: subprocess.Popen[bytes]) -> None:
-    agent.send_signal(signal.SIGSTOP)
-    try:
-        with running_agent(server, tmp_path / "state", "--grace", "1") as other:
-            run = start(server)
-            other.send_signal(signal.SIGTERM)
-            assert other.wait(20) == 0
-    finally:
-        agent.send_signal(signal.SIGCONT)
+def test_sigterm_gives_grace_then_error(server: FakeServer, tmp_path: Path) -> None:
+    with running_agent(server, tmp_path / "state", "--grace", "1", "--pool", "second") as other:
+        run = start(server, pool="second")
+        other.send_signal(signal.SIGTERM)
+        assert other.wait(20) == 0
     assert run.finish is not None
     assert (run.finish["status"], run.finish["error"]) == ("Error", "server stopped")
     assert leftovers(run, tmp_path / "state") == []
 
 
-def test_kill_9_then_sweep(server: FakeServer, tmp_path: Path, agent: subprocess.Popen[bytes], state: Path) -> None:
-    """The dead agent's run ends at once, its files with the next agent's start; a live agent's run is left alone."""
-    agent.send_signal(signal.SIGSTOP)
-    try:
-        with running_agent(server, tmp_path / "state") as other:
-            run = start(server)
-            os.kill(other.pid, signal.SIGKILL)
-            other.wait(5)
-        server.wait_for(lambda: not [text for text in leftovers(run, tmp_path / "state") if ": " in text], 10)
-        assert leftovers(run, tmp_path / "state")
-    finally:
-        agent.send_signal(signal.SIGCONT)
-    living = start(server)
-    with running_agent(server, tmp_path / "state", "--cpu", "0"):
-        server.wait_for(lambda: not leftovers(run, tmp_path / "state"), 15)
-    living.cancel = True
-    assert living.ended.wait(10)
+def test_kill_9_then_sweep(server: FakeServer, tmp_path: Path) -> None:
+    """A dead agent's processes end at once, its files with the next agent's start; a live agent's run is left alone."""
+    state = tmp_path / "state"
+    with running_agent(server, state, "--pool", "living"), running_agent(server, state, "--pool", "dying") as dying:
+        living, run = start(server, pool="living"), start(server, pool="dying")
+        dying.kill()
+        dying.wait(5)
+        server.wait_for(lambda: not running(run), 10)
+        assert (state / "runs" / run.order["run_uid"]).exists()
+        with running_agent(server, state, "--pool", "third"):
+            server.wait_for(lambda: not (state / "runs" / run.order["run_uid"]).exists(), 15)
+            assert running(living)
+        living.cancel = True
+        assert living.ended.wait(10)
     assert living.finish is not None
     assert living.finish["status"] == "Canceled"
+    assert leftovers(run, state) == leftovers(living, state) == []
+
+
+def test_it_ends_with_its_parent(server: FakeServer, tmp_path: Path) -> None:
+    """The starter dies: nothing is claimed any more, the run goes on to its end, then the agent is gone."""
+    script = "import subprocess, sys; print(subprocess.Popen(sys.argv[1:]).pid, flush=True); sys.stdin.read()"
+    argv, environment = agent_command(server, tmp_path / "state", "--pool", "orphan")
+    with (tmp_path / "log").open("wb") as log:
+        starter = subprocess.Popen(
+            [sys.executable, "-c", script, *argv],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+        )
+    assert starter.stdout is not None
+    pid = int(starter.stdout.readline())
+    text = "version: v1.1.0\nsteps:\n  - cmd: $Registry/hello-world sh -c 'echo up; sleep 4; echo down'\n"
+    run = server.submit(encoded(text), pool="orphan")
+    server.wait_for(lambda: "\nup\r\n" in run.text)
+    starter.kill()
+    starter.communicate(timeout=5)
+    assert run.ended.wait(20)
+    assert run.finish is not None
+    assert run.finish["status"] == "Succeeded"
+    server.wait_for(lambda: not Path(f"/proc/{pid}/exe").exists() or is_zombie(pid), 10)

@@ -31,7 +31,7 @@ class Agent:
         return await ask(self.router, method, f"{BASE}{path}", content, headers, stays=stays)
 
     async def claim(self, **more: Any) -> Answer:
-        body = {"agent": AGENT, "pool": "default", "cpu": 2, "platforms": ["linux/amd64"], "wait_s": 0, **more}
+        body = {"agent": AGENT, "pool": "default", "cpu": 2.0, "platforms": ["linux/amd64"], "wait_s": 0, **more}
         return await self("POST", "/claim", body)
 
     async def finish(self, order: Any, status: str = "Succeeded", **more: Any) -> Answer:

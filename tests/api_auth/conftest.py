@@ -14,15 +14,16 @@ import pytest
 
 from darsena.api.directory import DirectoryEdge
 from darsena.api.edge import Edge, Hosts
-from darsena.api.http import Receive, Request, Response, Scope, Send
 from darsena.api.oauth2 import OAuth2Edge
 from darsena.api.router import Router
-from darsena.core.errors import RouteUnknown
+from darsena.api.v2.login_server import LoginServerEdge
 from darsena.db import Database
 from darsena.identity.model import RegistryFacts
 from darsena.identity.room import IdentityRoom, make_identity
 from darsena.identity.service import NewServicePrincipal
+from darsena.registry.service import RegistryService
 from darsena.storage import Keyring, RootKeyFile
+from darsena.testing.memory_storage import MemoryStorage
 
 SUBSCRIPTION = "11111111-2222-4333-8444-555555555555"
 TENANT = "99999999-2222-4333-8444-555555555555"
@@ -81,21 +82,6 @@ class Answer:
         return {f"{entry['type']}:{entry['name']}": set(entry["actions"]) for entry in self.claims["access"]}
 
 
-class _LoginServer:
-    def __init__(self, oauth2: OAuth2Edge) -> None:
-        self._router = Router(oauth2.routes)
-
-    async def fast(self, scope: Scope, receive: Receive, send: Send, facts: RegistryFacts) -> bool:
-        return False
-
-    async def handle(self, request: Request, facts: RegistryFacts) -> Response:
-        return await self._router.dispatch(request)
-
-
-async def _nothing(request: Request) -> Response:
-    raise RouteUnknown("no blobs here")
-
-
 @dataclass
 class Server:
     identity: IdentityRoom
@@ -121,10 +107,18 @@ class Server:
                 control_name=CONTROL,
             ),
             find_registry=FACTS.get,
-            login_server=_LoginServer(OAuth2Edge(room.authenticator, room.tokens, self.db.clock)),
+            login_server=self._make_login_server(),
             control=Router(directory.routes, ignore_case=True).dispatch,
-            blob=_nothing,
+            blob=Router([]).dispatch,
             log_requests="none",
+        )
+
+    def _make_login_server(self) -> LoginServerEdge:
+        room = self.identity
+        oauth2 = OAuth2Edge(room.authenticator, room.tokens, self.db.clock)
+        registry = RegistryService(self.db, MemoryStorage(self.db.clock), room.keyring)
+        return LoginServerEdge(
+            registry, room.authenticator, Router(oauth2.routes).dispatch, lambda _host, _address: None
         )
 
     async def send(

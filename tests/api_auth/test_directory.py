@@ -12,6 +12,8 @@ from joserfc.jwk import RSAKey
 
 from .conftest import CONTROL, TENANT, Server, basic
 
+pytestmark = pytest.mark.parametrize("db", ["sqlite"], indirect=True)  # the stores' own tests run on both
+
 ARM = f"https://{CONTROL}/"
 ADFS = "/adfs/oauth2/token"
 PATHS = [

@@ -328,6 +328,8 @@ class Handler(BaseHTTPRequestHandler):
             run_id = f"ca{len(state.runs) + 1}"
             run = state.next_run()
             run.resource.update(id=f"{registry}/runs/{run_id}", name=run_id)
+            for image in run.final.get("outputImages", []):
+                image["registry"] = self.fake.login_server(registry.rpartition("/")[2])
             run.resource["properties"].update(runId=run_id)
             state.runs[run_id] = run
             state.scheduled.append(sent)

@@ -83,33 +83,34 @@ async def test_every_basic_form_is_let_in_and_remembered(identity: IdentityRoom,
         assert identity.authenticator.cached(OTHER, header) is None
 
 
-@pytest.mark.parametrize(
-    "header",
-    [
-        b"",
-        b" ",
-        b"Basic",
-        b"Basic ",
-        b"Bearer",
-        b"Bearer ",
-        b"Bearer a.b.c",
-        b"Negotiate abc",
-        b"Basic !!!",
-        b"Basic " + base64.b64encode(b"no colon"),
-        b"Basic " + base64.b64encode(b":"),
-        b"Basic " + base64.b64encode(b"myregistry:"),
-        b"Basic " + base64.b64encode(b"\xff\xfe:\x00"),
-        b"Basic " + base64.b64encode(b"a:" + b"x" * 5000),
-        b"Basic " + b"A" * 60_000,
-        b"\xff\xff \xff",
-    ],
-)
-async def test_what_is_no_credential_is_refused(identity: IdentityRoom, header: bytes) -> None:
-    with pytest.raises(Unauthenticated):
-        await identity.authenticator.authenticate(FACTS, header)
-    assert identity.authenticator.cached(FACTS, header) is None
+NO_CREDENTIALS = [
+    b"",
+    b" ",
+    b"Basic",
+    b"Basic ",
+    b"Bearer",
+    b"Bearer ",
+    b"Bearer a.b.c",
+    b"Negotiate abc",
+    b"Basic !!!",
+    b"Basic " + base64.b64encode(b"no colon"),
+    b"Basic " + base64.b64encode(b":"),
+    b"Basic " + base64.b64encode(b"myregistry:"),
+    b"Basic " + base64.b64encode(b"\xff\xfe:\x00"),
+    b"Basic " + base64.b64encode(b"a:" + b"x" * 5000),
+    b"Basic " + b"A" * 60_000,
+    b"\xff\xff \xff",
+]
 
 
+async def test_what_is_no_credential_is_refused(identity: IdentityRoom) -> None:
+    for header in NO_CREDENTIALS:
+        with pytest.raises(Unauthenticated):
+            await identity.authenticator.authenticate(FACTS, header)
+        assert identity.authenticator.cached(FACTS, header) is None
+
+
+@pytest.mark.parametrize("db", ["sqlite"], indirect=True)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 @given(scheme=st.sampled_from([b"Basic ", b"basic  ", b"Bearer ", b"X ", b""]), value=st.binary(max_size=80))
 async def test_any_header_is_refused_cleanly(identity: IdentityRoom, scheme: bytes, value: bytes) -> None:

@@ -184,6 +184,7 @@ BAD_BEARERS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.parametrize("db", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("kind", ["access", "refresh", "directory"])
 async def test_even_a_good_signature_needs_good_claims(desk: Desk, kind: str) -> None:
     use: Use = "directory" if kind == "directory" else "registry"
@@ -207,6 +208,7 @@ async def test_even_a_good_signature_needs_good_claims(desk: Desk, kind: str) ->
     assert got == {name: set[str]() for name, _ in changed}
 
 
+@pytest.mark.parametrize("db", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("kind", ["access", "refresh", "directory"])
 async def test_nothing_is_taken_from_the_header(desk: Desk, kind: str) -> None:
     use: Use = "directory" if kind == "directory" else "registry"
@@ -273,6 +275,7 @@ def _forge(header: dict[str, Any], claims: dict[str, Any], sign: Callable[[bytes
     return (signed + b"." + part(sign(signed))).decode()
 
 
+@pytest.mark.parametrize("db", ["sqlite"], indirect=True)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 @given(text=st.text(alphabet=st.sampled_from("eyJhbGciOiJSUzI1NiJ9.=_-é\0 "), max_size=120))
 async def test_whatever_is_sent_is_refused_and_nothing_else(desk: Desk, text: str) -> None:

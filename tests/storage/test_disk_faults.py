@@ -128,24 +128,37 @@ async def test_append(
 
 @KINDS
 @LASTING
-@pytest.mark.parametrize("ragged", [False, True], ids=["renamed", "rewritten"])
-async def test_commit(local: LocalStorage, fault: Fault, kind: str, lasting: bool, ragged: bool) -> None:
+@pytest.mark.parametrize(
+    ("border", "sync"),
+    [(SEGMENT, True), (500, True), (SEGMENT, False), (500, False)],
+    ids=["renamed", "rewritten", "renamed, unsynced", "rewritten, unsynced"],
+)
+async def test_commit(local: LocalStorage, fault: Fault, kind: str, lasting: bool, border: int, sync: bool) -> None:
     async def make(at: int) -> Scene:
         upload, data = f"u{at}", content(SEGMENT + 900, f"{at}")
+
+        async def send(offset: int) -> None:
+            if offset < border:
+                await local.uploads.append(REGISTRY, upload, offset, chunks(data[offset:border]), sync=sync)
+            await local.uploads.append(
+                REGISTRY, upload, max(offset, border), chunks(data[max(offset, border) :]), sync=sync
+            )
+
         await local.uploads.begin(REGISTRY, upload)
-        border = 500 if ragged else SEGMENT
-        await local.uploads.append(REGISTRY, upload, 0, chunks(data[:border]))
-        await local.uploads.append(REGISTRY, upload, border, chunks(data[border:]))
+        await send(0)
 
         async def step() -> None:
             assert await local.uploads.commit(REGISTRY, upload, Digest.of(data)) == len(data)
 
         async def check() -> None:
-            size = await local.blobs.stat(REGISTRY, Digest.of(data))
-            if size is None:
-                assert await local.uploads.offset(REGISTRY, upload) == len(data)
-            else:
+            if await local.blobs.stat(REGISTRY, Digest.of(data)) is not None:
                 assert await collect(local.blobs.read(REGISTRY, Digest.of(data))) == data
+                return
+            offset = await local.uploads.offset(REGISTRY, upload)
+            if sync:
+                assert offset == len(data)
+            else:
+                await send(offset)
 
         async def again() -> None:
             await step()

@@ -125,7 +125,6 @@ def test_paths(tmp_path: Path) -> None:
     assert layout.blob(REGISTRY, digest) == (
         tmp_path / "registries" / REGISTRY / "blobs" / "sha256" / digest.hex[:2] / digest.hex
     )
-    assert layout.root_key_file == tmp_path / "keys" / "root.key"
     for uid in ("", "..", "../" + REGISTRY[3:], REGISTRY.upper(), REGISTRY + "0", REGISTRY + "\n"):
         assert not is_registry(uid)
         with pytest.raises(ValueError, match="uid"):

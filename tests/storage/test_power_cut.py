@@ -125,8 +125,16 @@ async def test_deletions(disk: Disk, storage: LocalStorage, keyring: Keyring, tm
         await storage.uploads.begin(REGISTRY, upload)
         await storage.uploads.append(REGISTRY, upload, 0, chunks(whole))
         await storage.uploads.commit(REGISTRY, upload, Digest.of(whole))
+    await storage.uploads.begin(REGISTRY, "aborted")
+    await storage.uploads.append(REGISTRY, "aborted", 0, chunks(b"abc"))
+    await storage.logs.append(REGISTRY, "run", 0, b"line")
     await storage.blobs.delete(REGISTRY, Digest.of(b"one"))
+    await storage.uploads.abort(REGISTRY, "aborted")
+    await storage.logs.delete(REGISTRY, "run")
     again = await reopened(disk, keyring, tmp_path / "after1")
+    assert await again.logs.size(REGISTRY, "run") is None
+    with pytest.raises(UploadUnknown):
+        await again.uploads.offset(REGISTRY, "aborted")
     assert await again.blobs.stat(REGISTRY, Digest.of(b"one")) is None
     assert await again.blobs.stat(REGISTRY, Digest.of(b"two")) == 3
     await again.close()

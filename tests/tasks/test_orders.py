@@ -14,6 +14,7 @@ from darsena.registry.events import RepositoryCreated
 from darsena.registry.store import repositories
 from darsena.resources.model import RegistryPatch
 from darsena.tasks.base_images import BaseImages
+from darsena.tasks.model import ImageDescriptor
 from runs_world import AGENT, SUBSCRIPTION, World, list_repositories
 
 TENANT = "99999999-2222-4333-8444-555555555555"
@@ -119,8 +120,6 @@ async def test_well_known_bases_are_found_in_the_run_s_own_registry(world: World
 
 
 async def test_the_end_keeps_what_was_pushed_and_what_it_was_made_from(world: World) -> None:
-    from darsena.tasks.model import ImageDescriptor
-
     await world.hello()
     await world.schedule()
     order = await world.claim()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from darsena.core.digest import Digest
 from darsena.core.names import RepositoryName
 from darsena.db import Tx
+from darsena.jobs import store
 from darsena.journal import registry_stream
 from darsena.journal.readers import trim
 from darsena.registry.events import BlobAdded, BlobRemoved, RepositoryCreated
@@ -62,8 +65,6 @@ async def test_totals_follow_the_journal(world: World, reader: UsageReader) -> N
 
 
 async def test_two_readers_at_once_count_nothing_twice(world: World, reader: UsageReader) -> None:
-    import asyncio
-
     row = await world.registry()
     for index in range(30):
         add_blob(world, row, bytes([index]))
@@ -116,8 +117,6 @@ async def test_the_bytes_of_a_deleted_registry_are_dropped_by_a_job(world: World
     row = await world.registry()
     await world.storage.logs.append(row.uid, "log", 0, b"x")
     await world.resources.delete_registry(SUBSCRIPTION, "rg1", "reg10")
-    from darsena.jobs import store
-
     assert world.db.read_sync(store.find, PURGE_REGISTRY, row.uid) is not None
     assert await world.run_jobs() == 1
     assert await world.storage.logs.size(row.uid, "log") is None

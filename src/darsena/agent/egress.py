@@ -40,8 +40,20 @@ class EgressPolicy:
         real = plain or address
         if real.is_link_local or real.is_multicast or real.is_unspecified or real.is_reserved:
             return "link-local or no host's address"
-        if real.is_loopback and port == self.server[1]:
+        here = real.is_loopback or _is_own(real)
+        if here and port == self.server[1]:
             return "this server itself"
-        if real.is_loopback and not loopback:
+        if here and not loopback:
             return "this machine itself (--allow-source permits it)"
         return None
+
+
+def _is_own(address: Address) -> bool:
+    """Whether it is an address of this machine: only such a one can be bound."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((str(address), 0))
+    except OSError:
+        return False
+    return True

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from darsena.agent.egress import EgressPolicy, SourceRefused
 from darsena.engine.port import Engine, OutputSink, RunScope
 
-_SCP = re.compile(r"(?:([A-Za-z0-9_.-]+)@)?([A-Za-z0-9.-]+):(?!//)(.+)\Z")
+_SCP = re.compile(r"(?:([A-Za-z0-9_.-]+)@)?([A-Za-z0-9][A-Za-z0-9.-]*):([^:/\s][^:\s]*|/[^/\s]\S*)\Z")
 _PORTS = {"https": 443, "http": 80, "git": 9418, "ssh": 22}
 _COMMIT = re.compile(r"[0-9a-f]{7,64}\Z")
 _ASKPASS = """#!/bin/sh

@@ -141,6 +141,8 @@ class Output:
         self._masker = masker
         self._partial = bytearray()
         self._since = 0.0
+        self._open_line = False
+        """Part of a line is written already."""
         self.tail = bytearray()
         """The last 64 KiB, unmasked: what `retryOnErrors` looks at."""
 
@@ -153,6 +155,7 @@ class Output:
             for line in bytes(self._partial[:end]).split(b"\n")[:-1]:
                 self._log.write(self._masker.mask(line.removesuffix(b"\r")) + b"\r\n")
             del self._partial[:end]
+            self._open_line = False
         self._since = asyncio.get_running_loop().time()
         if len(self._partial) > _LINE_MAX:
             self._flush_partial()
@@ -163,13 +166,13 @@ class Output:
 
     def close(self) -> None:
         """The tool has ended: its last line is over too."""
-        if self._partial:
+        if self._partial or self._open_line:
             self._log.write(self._masker.mask(bytes(self._partial)) + b"\r\n")
             self._partial.clear()
+            self._open_line = False
 
     def _flush_partial(self) -> None:
-        data = bytes(self._partial)
-        keep = self._masker.held(data)
-        # A secret may also begin before `keep` and reach into it only when it is complete: then `mask` has it.
-        self._log.write(self._masker.mask(data[: len(data) - keep]))
-        del self._partial[: len(data) - keep]
+        said, kept = self._masker.split(bytes(self._partial))
+        self._log.write(said)
+        self._partial = bytearray(kept)
+        self._open_line = True

@@ -26,8 +26,15 @@ class Masker:
     def mask_text(self, text: str) -> str:
         return self.mask(text.encode()).decode(errors="replace")
 
-    def held(self, data: bytes) -> int:
-        """How many of the last bytes may be the beginning of a secret that is not complete yet."""
+    def split(self, data: bytes) -> tuple[bytes, bytes]:
+        """What can be written now, masked; and the rest, which may be the beginning of a secret."""
+        cut = len(data) - self._held(data)
+        for match in self._pattern.finditer(data) if self._pattern else ():
+            if match.start() < cut < match.end():
+                cut = match.end()
+        return self.mask(data[:cut]), data[cut:]
+
+    def _held(self, data: bytes) -> int:
         longest = 0
         for form in self._forms:
             for size in range(min(len(form) - 1, len(data)), longest, -1):

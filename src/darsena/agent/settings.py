@@ -26,7 +26,8 @@ class AgentSettings:
     token: str = field(repr=False)
     pool: str = "default"
     cpu: int = field(default_factory=lambda: os.cpu_count() or 1)
-    watch_parent: bool = True
+    parent: int | None = None
+    """The process that the agent must not outlive for long; None: it goes on by itself."""
     grace_s: float = 30.0
     allow_sources: tuple[str, ...] = ()
     """`host` or `host:port` on this machine that sources may be fetched from."""
@@ -55,6 +56,7 @@ def parse_settings(argv: Sequence[str], environment: Mapping[str, str]) -> Agent
         metavar="HOST[:PORT]",
         help="a host on this machine to fetch from",
     )
+    parser.add_argument("--parent", type=int, help="the process that it must not outlive (default: its parent)")
     parser.add_argument("--no-parent", action="store_true", help="go on when the process that started it ends")
     given = parser.parse_args(argv)
     token = environment.get(TOKEN_VARIABLE)
@@ -71,7 +73,7 @@ def parse_settings(argv: Sequence[str], environment: Mapping[str, str]) -> Agent
         token=token,
         pool=given.pool,
         cpu=given.cpu or os.cpu_count() or 1,
-        watch_parent=not given.no_parent,
+        parent=None if given.no_parent else given.parent or os.getppid(),
         grace_s=given.grace,
         allow_sources=tuple(given.allow_source),
     )

@@ -20,7 +20,7 @@ from darsena.core.clock import Clock
 from darsena.engine.port import Engine, EngineInfo
 
 _log = structlog.get_logger(__name__)
-_BEAT_S = 2.0
+_BEAT_S = 1.0
 """Shorter than the lease asks for: a beat carries the wish to cancel."""
 _PARENT_S = 1.0
 _SWEEP_S = 3600.0
@@ -146,8 +146,8 @@ class Supervisor:
 
     async def _watch_parent(self) -> None:
         """Returns when the process that started the agent has ended. Never for one started by init."""
-        parent = os.getppid()
-        if not self._settings.watch_parent or parent == 1:
+        parent = self._settings.parent
+        if parent is None or parent == 1:
             await asyncio.Event().wait()
         while os.getppid() == parent:  # noqa: ASYNC110 - no event tells of it
             await asyncio.sleep(_PARENT_S)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -21,6 +22,7 @@ from darsena.registry.service import RegistryService
 Handler = Callable[[Request, Registry, Target, Caller], Awaitable[Response]]
 
 _ORDERS = {"": "none", "none": "none", "timeasc": "timeasc", "timedesc": "timedesc"}
+_STATE = re.compile(r"[A-Za-z]{1,32}\Z")
 _COLUMNS = {
     "deleteEnabled": "delete_enabled",
     "writeEnabled": "write_enabled",
@@ -138,6 +140,10 @@ class AcrRoutes:
 
     async def patch_manifest(self, request: Request, registry: Registry, target: Target, caller: Caller) -> Response:
         body = await request.json(AttributesBody)
+        if body.quarantine_state is not None and not _STATE.match(body.quarantine_state):
+            raise RequestInvalid(
+                f"quarantineState {body.quarantine_state[:40]!r} is no state: send Quarantined, Passed or Failed"
+            )
         await self._catalog.set_manifest_attributes(
             registry,
             target.repository,

@@ -48,7 +48,7 @@ class EngineBody(Body, frozen=True, kw_only=True):
     version: str = ""
     mode: str = "none"
     platforms: list[str] = []
-    cpu: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 1
+    cpu: Annotated[float, msgspec.Meta(ge=1, le=4096)] = 1.0
     features: list[str] = []
     faults: list[FaultBody] = []
 
@@ -69,7 +69,7 @@ class HelloView(Body, frozen=True, kw_only=True):
 class ClaimBody(Body, frozen=True, kw_only=True):
     agent: str
     pool: str = DEFAULT_POOL
-    cpu: Annotated[int, msgspec.Meta(ge=0, le=4096)] = 0
+    cpu: Annotated[float, msgspec.Meta(ge=0, le=4096)] = 0.0
     platforms: list[str] = []
     wait_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
 
@@ -154,7 +154,7 @@ class AgentEdge:
     async def _claim(self, request: Request) -> Response:
         body = await request.json(ClaimBody, limit_bytes=_BODY_BYTES)
         claimant = Claimant(
-            agent=_check_agent(body.agent), pool=body.pool, cpu=body.cpu, platforms=tuple(body.platforms)
+            agent=_check_agent(body.agent), pool=body.pool, cpu=int(body.cpu), platforms=tuple(body.platforms)
         )
         gone = asyncio.ensure_future(request.wait_disconnect())
         try:

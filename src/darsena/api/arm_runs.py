@@ -16,7 +16,6 @@ from darsena.api.arm_run_views import (
     run_view,
     scheduled_view,
 )
-from darsena.api.arm_task_lists import list_task_routes
 from darsena.api.http import Response
 from darsena.api.router import Route
 from darsena.core.errors import RequestInvalid
@@ -60,7 +59,6 @@ class RunsEdge:
             self._route("POST", f"{run}/cancel", self._cancel, "Cancel a run", "runs/cancel/action"),
             self._route("POST", f"{run}/listLogSasUrl", self._create_log_url, "The address of a run's log",
                         "runs/listLogSasUrl/action", response=LogLinkView),
-            *list_task_routes(context),
         ]  # fmt: skip
 
     def _route(

@@ -32,7 +32,7 @@ from darsena.cli.watch import Ended, wait_quietly, watch
 from darsena.client.context import LocalContext, build_context, is_remote
 from darsena.client.errors import ClientProblem
 from darsena.client.run_requests import Settings, build_request, output_images, parse_platform, run_id_of
-from darsena.client.shapes import Object, flatten
+from darsena.client.shapes import flatten
 
 if TYPE_CHECKING:
     from darsena.client.login_server import LoginServer
@@ -144,13 +144,14 @@ def _facts(ended: Ended, server: LoginServer) -> list[tuple[str, str]]:
     pulls: list[str] = []
     digests: set[str] = set()
     for image in output_images(ended.run):
-        name, digest = f"{image.get('repository')}:{image.get('tag')}", str(image.get("digest") or "")
+        repository, tag, digest = (str(image.get(key) or "") for key in ("repository", "tag", "digest"))
+        name = f"{repository}:{tag}" if tag else f"{repository}@{digest}"
         facts.append(("image", name))
-        pulls.append(f"{_container_client()} pull {server.host}/{name}")
+        pulls.append(f"{_container_client()} pull {image.get('registry') or server.host}/{name}")
         if digest and digest not in digests:
             digests.add(digest)
             facts.append(("digest", digest))
-            facts.extend(_size(server, image))
+            facts.extend(_size(server, repository, digest))
     seconds = duration_s(flatten(ended.run))
     if seconds is not None:
         facts.append(("time", human_seconds(seconds)))
@@ -160,10 +161,10 @@ def _facts(ended: Ended, server: LoginServer) -> list[tuple[str, str]]:
     return facts + [("pull", pull) for pull in pulls]
 
 
-def _size(server: LoginServer, image: Object) -> list[tuple[str, str]]:
+def _size(server: LoginServer, repository: str, digest: str) -> list[tuple[str, str]]:
     """Nothing when the registry does not say: the image is there all the same."""
     try:
-        attributes = server.get_manifest_attributes(str(image["repository"]), str(image["digest"]))
+        attributes = server.get_manifest_attributes(repository, digest)
     except ClientProblem:
         return []
     return [("size", human_bytes(float(attributes.get("imageSize") or 0)))]

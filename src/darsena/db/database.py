@@ -23,6 +23,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _ATTEMPTS = 5
+_COUNTED = {"preserve_rowcount": True}
+"""Without it SQLAlchemy forgets, on PostgreSQL, how many rows an INSERT … ON CONFLICT DO NOTHING wrote."""
 
 
 class Event(Protocol):
@@ -52,7 +54,7 @@ class Tx:
     def execute(
         self, statement: Executable, parameters: dict[str, Any] | Sequence[dict[str, Any]] | None = None
     ) -> CursorResult[Any]:
-        result = self.connection.execute(statement, parameters)
+        result = self.connection.execute(statement, parameters, execution_options=_COUNTED)
         if isinstance(statement, UpdateBase) and result.rowcount != 0:
             table = statement.table
             if isinstance(table, Table) and table.info.get("journaled"):

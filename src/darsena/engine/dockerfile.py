@@ -14,7 +14,9 @@ from darsena.engine.port import StepFault
 
 _DIRECTIVE = re.compile(r"#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*\Z")
 _HEREDOC = re.compile(r"<<(-?)([\"']?)([A-Za-z_][A-Za-z0-9_]*)\2")
-_VARIABLE = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?::?([-+?])((?:[^{}\\]|\\.)*))?\})")
+_VARIABLE = re.compile(
+    r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?::?([-+?])((?:[^{}\\]|\\.|\{[^{}]*\})*))?\})"
+)
 _FLAG = re.compile(r"--([a-z][a-z-]*)(?:=(\S*))?\s+")
 _HEREDOC_INSTRUCTIONS = ("RUN", "COPY", "ADD")
 

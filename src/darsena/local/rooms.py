@@ -75,6 +75,7 @@ def open_rooms(data: Path, flags: dict[str, Any]) -> Rooms:
         keys=keyring,
         passwords=identity.passwords,
         on_registry_deleted=(lambda tx, uid: _call_all(on_deleted, tx, uid),),
+        on_scope_deleted=(identity.service.forget_scope,),
         counters={"Size": count_size},
     )
     tasks = make_tasks(

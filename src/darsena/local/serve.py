@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from darsena.local.supervisor import serve
 
 
 def main() -> int:
+    os.umask(0o077)  # whatever is made in the data folder is its owner's only
     order = json.loads(sys.argv[1])
     try:
         return serve(Path(order["data"]), order["flags"])

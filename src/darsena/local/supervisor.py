@@ -214,6 +214,7 @@ class Agent:
             *("--server-name", f"{addresses.control_host}{addresses.port_suffix}"),
             *("--ca-file", str(stamp.folder.ca_file)),
             *("--registry-domain", addresses.registry_domain),
+            *("--parent", str(os.getpid())),
             *("--state", str(agent_state(stamp.settings, stamp.marker))),
         ]
         return subprocess.Popen(arguments, env=environment, start_new_session=True, stdin=subprocess.DEVNULL)

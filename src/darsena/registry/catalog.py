@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from darsena.core.digest import Digest
 from darsena.core.errors import ManifestUnknown, RepositoryUnknown, TagUnknown
+from darsena.core.media_types import INDEXES
 from darsena.core.names import RepositoryName, TagName
 from darsena.db import Database, Tx
 from darsena.registry import document as documents
+from darsena.registry.document import MANIFEST_LIMIT_BYTES
 from darsena.registry.events import ManifestUpdated, RepositoryUpdated, TagUpdated
 from darsena.registry.manifests import SEALED_KIND
 from darsena.registry.model import Manifest, ManifestView, OrderBy, Page, Registry, Repository, RepositoryView, Tag
@@ -80,18 +83,24 @@ class Catalog:
         last: Digest | None,
         limit: int,
     ) -> Page[tuple[Manifest, dict[str, str] | None]]:
-        """Manifests that name `subject`, with their annotations; an unknown repository or subject has none."""
+        """Manifests that name `subject`, with their annotations; an unknown repository or subject has none.
 
-        def read(tx: Tx) -> list[Manifest]:
+        A page ends early when its manifests together are larger than one manifest may be.
+        """
+
+        def read(tx: Tx) -> Page[tuple[Manifest, dict[str, str] | None]]:
             found = repositories.find(tx, registry.uid, repository)
             if found is None:
-                return []
-            return manifests.list_referrers(tx, found.id, subject, last=last, limit=limit + 1)
+                return Page(items=(), last=None)
+            rows = manifests.list_referrers(
+                tx, found.id, subject, artifact_type=artifact_type, last=last, limit=limit + 1
+            )
+            page = rows[: min(limit, _count_fitting(rows))]
+            items = [(row, documents.read_annotations(self._open(tx, registry, found, row))) for row in page]
+            return Page(items=tuple(items), last=str(page[-1].digest) if len(rows) > len(page) > 0 else None)
 
-        rows = await self._db.read(read)
-        wanted = [row for row in rows[:limit] if artifact_type in (None, row.artifact_type)]
-        items = tuple((row, documents.read_annotations(self._open(registry, row))) for row in wanted)
-        return Page(items=items, last=str(rows[limit - 1].digest) if len(rows) > limit > 0 else None)
+        await self._keyring.load(registry.uid)
+        return await self._db.read(read)
 
     # --- one ----------------------------------------------------------------------------------------------------
 
@@ -107,19 +116,20 @@ class Catalog:
     ) -> tuple[ManifestView, list[dict[str, Any]] | None, str | None]:
         """The view, the children of an index (None for others) and the quarantine details."""
 
-        def read(tx: Tx) -> tuple[ManifestView, bytes | None]:
+        def read(tx: Tx) -> tuple[ManifestView, list[dict[str, Any]] | None, str | None]:
             found, row = _get_manifest(tx, registry, repository, digest)
             names = tags.map_by_digest(tx, found.id, [digest]).get(digest, [])
+            children = None
+            if row.media_type in INDEXES:
+                children = documents.read_children(self._open(tx, registry, found, row))
             details = manifests.find_quarantine_details(tx, found.id, digest)
-            return ManifestView(manifest=row, tags=tuple(names)), details
+            if details is not None:
+                details = self._keyring.unseal(registry.uid, DETAILS_KIND, str(digest), details)
+            text = None if details is None else details.decode("utf-8")
+            return ManifestView(manifest=row, tags=tuple(names)), children, text
 
-        view, sealed = await self._db.read(read)
-        row = view.manifest
-        children = documents.read_children(self._open(registry, row)) if row.media_type in documents.INDEXES else None
-        details = None
-        if sealed is not None:
-            details = self._keyring.unseal(registry.uid, DETAILS_KIND, str(digest), sealed).decode("utf-8")
-        return view, children, details
+        await self._keyring.load(registry.uid)
+        return await self._db.read(read)
 
     # --- attributes ---------------------------------------------------------------------------------------------
 
@@ -129,11 +139,11 @@ class Catalog:
         """`changes` are column names of Attributes; locks never forbid this, or nothing could be unlocked."""
 
         def write(tx: Tx) -> None:
-            found = _get(tx, registry, repository)
+            found = _get(tx, registry, repository, lock=True)
             if changes:
                 repositories.set_attributes(tx, found.id, changes)
-                event = RepositoryUpdated(repository=repository, attributes=dict(changes))
-                tx.emit(registry.stream, event)
+                attributes = replace(found.attributes, **changes).as_wire()
+                tx.emit(registry.stream, RepositoryUpdated(repository=repository, attributes=attributes))
 
         await self._db.transact(write)
 
@@ -141,10 +151,11 @@ class Catalog:
         self, registry: Registry, repository: RepositoryName, name: TagName, changes: Mapping[str, bool]
     ) -> None:
         def write(tx: Tx) -> None:
-            found, _ = _get_tag(tx, registry, repository, name)
+            found, tag = _get_tag(tx, registry, repository, name, lock=True)
             if changes:
                 tags.set_attributes(tx, found.id, name, changes)
-                tx.emit(registry.stream, TagUpdated(repository=repository, tag=name, attributes=dict(changes)))
+                attributes = replace(tag.attributes, **changes).as_wire()
+                tx.emit(registry.stream, TagUpdated(repository=repository, tag=name, attributes=attributes))
 
         await self._db.transact(write)
 
@@ -163,30 +174,49 @@ class Catalog:
             values["quarantine_state"] = quarantine_state
         if quarantine_details is not None:
             plain = quarantine_details.encode()
+            await self._keyring.load(registry.uid)
             values["quarantine_details"] = self._keyring.seal(registry.uid, DETAILS_KIND, str(digest), plain)
 
         def write(tx: Tx) -> None:
-            found, _ = _get_manifest(tx, registry, repository, digest)
+            found, row = _get_manifest(tx, registry, repository, digest, lock=True)
             if values:
                 manifests.set_attributes(tx, found.id, digest, values)
-                event = ManifestUpdated(repository=repository, digest=str(digest), attributes=dict(changes))
+                attributes = replace(row.attributes, **changes).as_wire()
+                state = quarantine_state if quarantine_state is not None else row.quarantine_state
+                event = ManifestUpdated(
+                    repository=repository, digest=str(digest), attributes=attributes, quarantine_state=state
+                )
                 tx.emit(registry.stream, event)
 
         await self._db.transact(write)
 
-    def _open(self, registry: Registry, row: Manifest) -> bytes:
-        return self._keyring.unseal(registry.uid, SEALED_KIND, str(row.digest), row.sealed)
+    def _open(self, tx: Tx, registry: Registry, repository: Repository, row: Manifest) -> bytes:
+        sealed = manifests.get_sealed(tx, repository.id, row.digest)
+        return self._keyring.unseal(registry.uid, SEALED_KIND, str(row.digest), sealed)
 
 
-def _get(tx: Tx, registry: Registry, name: RepositoryName) -> Repository:
-    found = repositories.find(tx, registry.uid, name)
+def _count_fitting(rows: Sequence[Manifest]) -> int:
+    """How many from the first on stay together below a manifest's limit; one at least."""
+    total = 0
+    for count, row in enumerate(rows):
+        total += row.size
+        if total > MANIFEST_LIMIT_BYTES and count:
+            return count
+    return len(rows)
+
+
+def _get(tx: Tx, registry: Registry, name: RepositoryName, *, lock: bool = False) -> Repository:
+    """`lock`: a push that has seen the old attributes must have ended before they change."""
+    found = repositories.find(tx, registry.uid, name, lock=lock)
     if found is None:
         raise RepositoryUnknown(name)
     return found
 
 
-def _get_tag(tx: Tx, registry: Registry, repository: RepositoryName, name: TagName) -> tuple[Repository, Tag]:
-    found = repositories.find(tx, registry.uid, repository)
+def _get_tag(
+    tx: Tx, registry: Registry, repository: RepositoryName, name: TagName, *, lock: bool = False
+) -> tuple[Repository, Tag]:
+    found = repositories.find(tx, registry.uid, repository, lock=lock)
     tag = None if found is None else tags.find(tx, found.id, name)
     if found is None or tag is None:
         raise TagUnknown(name)
@@ -194,9 +224,9 @@ def _get_tag(tx: Tx, registry: Registry, repository: RepositoryName, name: TagNa
 
 
 def _get_manifest(
-    tx: Tx, registry: Registry, repository: RepositoryName, digest: Digest
+    tx: Tx, registry: Registry, repository: RepositoryName, digest: Digest, *, lock: bool = False
 ) -> tuple[Repository, Manifest]:
-    found = repositories.find(tx, registry.uid, repository)
+    found = repositories.find(tx, registry.uid, repository, lock=lock)
     row = None if found is None else manifests.find(tx, found.id, digest)
     if found is None or row is None:
         raise ManifestUnknown(str(digest))

@@ -44,8 +44,8 @@ class Deleting:
         check_writable(repository)
         _check_deletable(found.attributes, f"the tag {tag}")
         target = manifests.find(tx, repository.id, found.digest)
-        if target is not None:
-            _check_deletable(target.attributes, f"the manifest {found.digest} of the tag {tag}")
+        if target is not None and not target.attributes.write_enabled:
+            raise Locked(f"the manifest {found.digest} of the tag {tag} is locked (writeEnabled is false)")
         self._drop_tag(tx, registry, repository, tag, found.digest)
         repositories.touch(tx, repository.id)
 
@@ -81,21 +81,19 @@ class Deleting:
         if repository is None:
             raise RepositoryUnknown(name)
         _check_deletable(repository.attributes, f"the repository {name}")
-        images = manifests.list_all(tx, repository.id)
+        images, names = manifests.list_all(tx, repository.id), tags.list_all(tx, repository.id)
         for image in images:
             _check_deletable(image.attributes, f"the manifest {image.digest}")
-        names = tags.list_all_names(tx, repository.id)
+            tx.emit(registry.stream, _manifest_event(repository, image))
         for tag in names:
-            found = tags.find(tx, repository.id, tag)
-            if found is not None:
-                _check_deletable(found.attributes, f"the tag {tag}")
-                self._drop_tag(tx, registry, repository, found.name, found.digest)
-        for image in images:
-            self._drop_manifest(tx, registry, repository, image)
+            _check_deletable(tag.attributes, f"the tag {tag.name}")
+            tx.emit(registry.stream, _tag_event(repository, tag.name, tag.digest))
+        tags.remove_all(tx, repository.id)
+        manifests.remove_all(tx, repository.id)
         blobs.unlink_all(tx, repository.id)
         repositories.remove(tx, repository.id)
         tx.emit(registry.stream, RepositoryDeleted(repository=name, manifests=len(images), tags=len(names)))
-        return Deleted(manifests=tuple(image.digest for image in images), tags=tuple(names))
+        return Deleted(manifests=tuple(image.digest for image in images), tags=tuple(tag.name for tag in names))
 
     def _with_referrers(self, tx: Tx, repository: Repository, root: Manifest) -> dict[Digest, Manifest]:
         """The manifest, what refers to it, what refers to that, and so on."""
@@ -115,19 +113,30 @@ class Deleting:
 
     def _drop_tag(self, tx: Tx, registry: Registry, repository: Repository, tag: TagName, digest: Digest) -> None:
         tags.remove(tx, repository.id, tag)
-        tx.emit(registry.stream, TagDeleted(repository=repository.name, tag=tag, previous_digest=str(digest)))
+        tx.emit(registry.stream, _tag_event(repository, tag, digest))
 
     def _drop_manifest(self, tx: Tx, registry: Registry, repository: Repository, found: Manifest) -> None:
         manifests.remove(tx, repository.id, found.digest)
-        event = ManifestDeleted(
-            repository=repository.name, digest=str(found.digest), media_type=found.media_type, size=found.size
-        )
-        tx.emit(registry.stream, event)
+        tx.emit(registry.stream, _manifest_event(repository, found))
+
+
+def _tag_event(repository: Repository, tag: TagName, digest: Digest) -> TagDeleted:
+    return TagDeleted(repository=repository.name, tag=tag, previous_digest=str(digest))
+
+
+def _manifest_event(repository: Repository, found: Manifest) -> ManifestDeleted:
+    return ManifestDeleted(
+        repository=repository.name, digest=str(found.digest), media_type=found.media_type, size=found.size
+    )
 
 
 def drop_registry(tx: Tx, registry_uid: str) -> None:
-    """Every row of a registry that is being deleted. Its own deletion is the journaled fact."""
-    for repository_id in repositories.list_ids(tx, registry_uid):
+    """Every row of a registry that is being deleted, in the transaction that destroys its key.
+
+    Its own deletion is the journaled fact. Pushes under way wait, then find that the registry is gone.
+    """
+    repositories.lock_registry(tx, registry_uid)
+    for repository_id in repositories.lock_all(tx, registry_uid):
         tags.remove_all(tx, repository_id)
         manifests.remove_all(tx, repository_id)
         blobs.unlink_all(tx, repository_id)

@@ -13,7 +13,7 @@ class RepositoryCreated(EventBody, frozen=True, kw_only=True):
 
 
 class RepositoryUpdated(EventBody, frozen=True, kw_only=True):
-    """An attribute changed; the attributes as they are now."""
+    """An attribute changed; the attributes as they are now, under ACR's names for them."""
 
     kind: ClassVar[str] = "repository.updated"
     repository: str
@@ -44,6 +44,7 @@ class ManifestUpdated(EventBody, frozen=True, kw_only=True):
     repository: str
     digest: str
     attributes: dict[str, bool]
+    quarantine_state: str | None = None
 
 
 class ManifestDeleted(EventBody, frozen=True, kw_only=True):

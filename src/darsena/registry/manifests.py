@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from darsena.core.digest import Digest
@@ -27,6 +28,8 @@ from darsena.storage.keyring import Keyring
 from darsena.storage.port import BlobStore
 
 SEALED_KIND = "manifest"
+_INLINE_BYTES = 64 * 1024
+"""Reading a larger manifest takes milliseconds: not in the event loop."""
 _CONFIG_LIMIT_BYTES = 4 * 1024 * 1024
 
 Reference = TagName | Digest
@@ -52,10 +55,14 @@ class Manifests:
     ) -> Pushed:
         """Store these exact bytes and, for a tag, move it: one transaction, visible whole.
 
-        Raises ManifestInvalid, DigestMismatch, ManifestBlobUnknown (one digest for each that is missing), Locked.
+        Raises ManifestInvalid, ManifestTooLarge, DigestMismatch, Locked, ManifestBlobUnknown (with all that is
+        missing).
         """
         expected = reference if isinstance(reference, Digest) else None
-        document = documents.parse(content, content_type, expected)
+        if len(content) > _INLINE_BYTES:
+            document = await asyncio.to_thread(documents.parse, content, content_type, expected)
+        else:
+            document = documents.parse(content, content_type, expected)
         if expected is not None:
             expected.check(document.digest)
         await self._keyring.load(registry.uid)
@@ -67,17 +74,20 @@ class Manifests:
         return pushed
 
     async def get(self, registry: Registry, repository: RepositoryName, reference: Reference) -> Served:
-        """Raises RepositoryUnknown, ManifestUnknown, Locked."""
-        found = await self._db.read(self.find, registry.uid, repository, reference)
-        return self.open(registry, found)
+        """Raises RepositoryUnknown, ManifestUnknown, Locked; ContentCorrupt rather than give what was not pushed."""
+        await self._keyring.load(registry.uid)
+        return await self._db.read(self._serve, registry, repository, reference)
 
-    def open(self, registry: Registry, found: Manifest) -> Served:
-        """Raises ContentCorrupt rather than give bytes that are not what was pushed."""
-        content = self._keyring.unseal(registry.uid, SEALED_KIND, str(found.digest), found.sealed)
+    def _serve(self, tx: Tx, registry: Registry, name: RepositoryName, reference: Reference) -> Served:
+        repository, found = self._find(tx, registry.uid, name, reference)
+        sealed = manifests.get_sealed(tx, repository.id, found.digest)
+        content = self._keyring.unseal(registry.uid, SEALED_KIND, str(found.digest), sealed)
         return Served(content=content, media_type=found.media_type, digest=found.digest)
 
-    def find(self, tx: Tx, registry_uid: str, name: RepositoryName, reference: Reference) -> Manifest:
-        """The row for a pull: locks against reading are honoured."""
+    def _find(
+        self, tx: Tx, registry_uid: str, name: RepositoryName, reference: Reference
+    ) -> tuple[Repository, Manifest]:
+        """For a pull: locks against reading are honoured."""
         repository = get_readable(tx, registry_uid, name)
         digest = reference if isinstance(reference, Digest) else self._resolve(tx, repository, reference)
         found = manifests.find(tx, repository.id, digest)
@@ -85,7 +95,7 @@ class Manifests:
             raise ManifestUnknown(str(reference))
         if not found.attributes.read_enabled:
             raise Locked(f"the manifest {digest} is locked against reading (readEnabled is false)")
-        return found
+        return repository, found
 
     async def get_blob_size(self, registry: Registry, repository: RepositoryName, digest: Digest) -> int:
         """Bytes of a blob that may be served from this repository. Raises RepositoryUnknown, BlobUnknown, Locked."""
@@ -137,11 +147,12 @@ class Manifests:
             raise Locked(f"the manifest {document.digest} is locked against writing (writeEnabled is false)")
         self._check_references(tx, repository, document)
         if existing is None:
-            manifests.insert_new(tx, repository.id, document, sealed, platform)
+            foreign = blobs.list_linked(tx, repository.id, document.foreign)
+            manifests.insert_new(tx, repository.id, document, sealed, platform, foreign)
             tx.emit(registry.stream, _pushed_event(name, document))
         if isinstance(reference, TagName):
             self._move_tag(tx, registry, repository, reference, document.digest)
-        if existing is None or tx.events:
+        if tx.events:
             repositories.touch(tx, repository.id)
         return Pushed(digest=document.digest, subject=document.subject, is_new=existing is None)
 

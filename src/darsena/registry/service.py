@@ -17,6 +17,7 @@ from darsena.storage.port import Storage
 
 class RegistryService:
     def __init__(self, db: Database, storage: Storage, keyring: Keyring) -> None:
+        self.clock = db.clock
         self.blobs = storage.blobs
         self.uploading = Uploading(db, storage.uploads, storage.blobs)
         self.manifests = Manifests(db, storage.blobs, keyring)

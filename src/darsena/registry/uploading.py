@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from darsena.core.digest import Digest
-from darsena.core.errors import Locked, RangeNotSatisfiable, UploadUnknown
+from darsena.core.errors import Locked, Problem, RangeNotSatisfiable, ResourceUnknown, UploadUnknown
 from darsena.core.failpoints import failpoint
 from darsena.core.ids import new_uid
 from darsena.core.names import RepositoryName
@@ -44,6 +44,18 @@ class Uploading:
         await self._store.begin(registry.uid, uid)
         return uid
 
+    async def put(
+        self, registry: Registry, repository: RepositoryName, principal: str, chunks: Chunks, expected: Digest
+    ) -> int:
+        """A whole blob in one go; nobody could continue it, so nothing stays of one that fails."""
+        uid = await self.begin(registry, repository, principal)
+        try:
+            return await self.finish(registry, repository, uid, principal, chunks, expected)
+        except BaseException:
+            with suppress(Problem):  # else it expires
+                await self.cancel(registry, repository, uid, principal)
+            raise
+
     async def offset(self, registry: Registry, repository: RepositoryName, uid: str, principal: str) -> int:
         """The durable number of bytes. Raises UploadUnknown."""
         await self._check_open(registry, repository, uid, principal)
@@ -61,7 +73,7 @@ class Uploading:
     ) -> int:
         """Write at `at` (None: wherever the upload stands) and return the new durable offset."""
         await self._check_open(registry, repository, uid, principal)
-        async with self._one_at_a_time(uid):
+        async with self._one_at_a_time(registry.uid, uid):
             offset = await self._store.offset(registry.uid, uid)
             if at is not None and at != offset:
                 raise RangeNotSatisfiable(f"the upload stands at byte {offset}, not at {at}: continue there", offset)
@@ -80,7 +92,7 @@ class Uploading:
     ) -> int:
         """Append the last bytes, check the digest, make the blob known to the repository; returns its size."""
         await self._check_open(registry, repository, uid, principal)
-        async with self._one_at_a_time(uid):
+        async with self._one_at_a_time(registry.uid, uid):
             if chunks is not None:
                 await self._append_last(registry.uid, uid, chunks, at)
             size = await self._store.commit(registry.uid, uid, expected)
@@ -97,8 +109,9 @@ class Uploading:
 
     async def cancel(self, registry: Registry, repository: RepositoryName, uid: str, principal: str) -> None:
         await self._check_open(registry, repository, uid, principal)
-        await self._db.transact(uploads.remove, uid)
-        await self._store.abort(registry.uid, uid)
+        async with self._one_at_a_time(registry.uid, uid):
+            await self._db.transact(uploads.remove, uid)
+            await self._store.abort(registry.uid, uid)
 
     async def mount(self, registry: Registry, repository: RepositoryName, digest: Digest, sources: list[str]) -> bool:
         """Link a blob that one of the `sources` (repositories the caller may read) holds; False when none does."""
@@ -118,11 +131,13 @@ class Uploading:
 
     async def expire(self) -> int:
         """Remove uploads whose time is over; returns how many."""
-        expired = await self._db.read(uploads.list_expired)
-        for registry_uid, uid in expired:
-            await self._store.abort(registry_uid, uid)
-            await self._db.transact(uploads.remove, uid)
-        return len(expired)
+        count = 0
+        while expired := await self._db.read(uploads.list_expired):
+            for registry_uid, uid in expired:
+                await self._store.abort(registry_uid, uid)
+                await self._db.transact(uploads.remove, uid)
+            count += len(expired)
+        return count
 
     # --- inside -------------------------------------------------------------------------------------------------
 
@@ -152,14 +167,15 @@ class Uploading:
             raise UploadUnknown(uid)
 
     @asynccontextmanager
-    async def _one_at_a_time(self, uid: str) -> AsyncGenerator[None]:
+    async def _one_at_a_time(self, registry_uid: str, uid: str) -> AsyncGenerator[None]:
         """A second request on an upload waits a moment for the first to notice that its client has gone."""
         for _ in range(100):
             if uid not in self._busy:
                 break
             await asyncio.sleep(0.05)
         else:
-            raise RangeNotSatisfiable("another request is writing to this upload; ask for its offset and go on", 0)
+            offset = await self._store.offset(registry_uid, uid)
+            raise RangeNotSatisfiable("another request is writing to this upload; go on when it has ended", offset)
         self._busy.add(uid)
         try:
             yield
@@ -168,12 +184,24 @@ class Uploading:
 
 
 def ensure_repository(tx: Tx, registry: Registry, name: RepositoryName) -> Repository:
-    """The repository, made on its first push, locked against other writers. Raises Locked."""
+    """The repository, made on its first push, locked against other writers.
+
+    Raises Locked, and ResourceUnknown when the registry was deleted meanwhile.
+    """
     found = repositories.find(tx, registry.uid, name, lock=True)
+    if found is None:
+        found = _create_repository(tx, registry, name)
+    check_writable(found)
+    return found
+
+
+def _create_repository(tx: Tx, registry: Registry, name: RepositoryName) -> Repository:
+    if not repositories.lock_registry(tx, registry.uid):
+        raise ResourceUnknown("the registry was deleted")
+    found = repositories.find(tx, registry.uid, name, lock=True)  # made while we waited for the lock
     if found is None:
         found = repositories.insert_new(tx, registry.uid, name)
         tx.emit(registry.stream, RepositoryCreated(repository=name))
-    check_writable(found)
     return found
 
 

@@ -1,12 +1,14 @@
 """Where everything lies. The data folder, whole:
 
     DIR/
-      darsena.json                    format version, domain and port; a newer or unknown version is refused
+      darsena.json                    format version, addresses; a newer or unknown version is refused
       lock                            held by the process that serves the folder
       owner.json                      how the owner signs in (0600)
       keys/
         root.key                      the root key, when the key provider is the local file (0600)
-      tls/                            our CA, the server's certificate and their keys
+        agent.token                   what the build agent signs in with (0600)
+      tls/
+        ca.pem, server.pem, …         our CA, the server's certificate, and their keys (0600)
       db/
         darsena.db, -wal, -shm        SQLite, unless the database is PostgreSQL
       registries/
@@ -54,30 +56,6 @@ class Layout:
     """Paths under the data folder `root`. A registry's uid that is not one is a ValueError: it would be a path."""
 
     root: Path
-
-    @property
-    def format_file(self) -> Path:
-        return self.root / "darsena.json"
-
-    @property
-    def lock_file(self) -> Path:
-        return self.root / "lock"
-
-    @property
-    def owner_file(self) -> Path:
-        return self.root / "owner.json"
-
-    @property
-    def root_key_file(self) -> Path:
-        return self.root / "keys" / "root.key"
-
-    @property
-    def tls(self) -> Path:
-        return self.root / "tls"
-
-    @property
-    def database_file(self) -> Path:
-        return self.root / "db" / "darsena.db"
 
     @property
     def registries(self) -> Path:

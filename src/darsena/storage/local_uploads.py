@@ -53,14 +53,19 @@ class _Session:
                 self.hasher.update(tail)
             failpoint("upload.before_sync")
             if sync:
-                self.file.sync()
-                self.durable_hasher = self.hasher.copy()
+                self.sync()
             failpoint("upload.after_sync")
         except OSError:
             self.rollback()
             raise
 
+    def sync(self, *, name: bool = True) -> None:
+        assert self.file is not None
+        self.file.sync(name=name)
+        self.durable_hasher = self.hasher.copy()
+
     def rollback(self) -> None:
+        """What is written and not synced goes, and with it its part of the hash."""
         assert self.file is not None
         self.file.rollback()
         self.hasher = self.durable_hasher.copy()
@@ -218,7 +223,7 @@ class LocalUploads:
         try:
             session.file.write_end(str(expected))
             failpoint("commit.before_sync")
-            session.file.sync(name=False)
+            session.sync(name=False)
             failpoint("commit.before_rename")
             os.rename(session.file.path, target)
         except OSError:

@@ -28,6 +28,9 @@ _TYPES: dict[str, dict[str, Sequence[str]]] = {
     "Microsoft.ContainerRegistry": {
         "registries": REGISTRY_VERSIONS,
         "registries/runs": TASKS_VERSIONS,
+        "registries/tasks": TASKS_VERSIONS,
+        "registries/taskRuns": TASKS_VERSIONS,
+        "registries/agentPools": TASKS_VERSIONS,
         "registries/scheduleRun": TASKS_VERSIONS,
         "registries/listBuildSourceUploadUrl": TASKS_VERSIONS,
         "registries/listCredentials": REGISTRY_VERSIONS,
@@ -69,6 +72,14 @@ _ACTIONS: tuple[tuple[str, str, str, bool], ...] = (
     ("registries/runs/write", "Runs", "Updates a run", False),
     ("registries/runs/listLogSasUrl/action", "Runs", "Gets the URL of a run's log", False),
     ("registries/runs/cancel/action", "Runs", "Cancels a run", False),
+    *(
+        (f"registries/{kind}/{verb}", resource, f"{text} {resource.lower()}", False)
+        for kind, resource in (("tasks", "Tasks"), ("taskRuns", "Task runs"), ("agentPools", "Agent pools"))
+        for verb, text in (("read", "Gets or lists"), ("write", "Creates or updates"), ("delete", "Deletes"))
+    ),
+    ("registries/tasks/listDetails/action", "Tasks", "Shows a task with its secrets", False),
+    ("registries/taskRuns/listDetails/action", "Task runs", "Shows a task run with its secrets", False),
+    ("registries/agentPools/listQueueStatus/action", "Agent pools", "Shows how long an agent pool's queue is", False),
     ("registries/pull/read", "Container Registries", "Pulls content", False),
     ("registries/push/write", "Container Registries", "Pushes content", False),
     ("registries/artifacts/delete", "Container Registries", "Deletes artifacts", False),

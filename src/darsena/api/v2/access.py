@@ -69,7 +69,12 @@ class Door:
             type_, name = scope_of(target)
             request.scope["darsena.challenge_scope"] = f"{type_}:{name}:{need.challenge}"
         authorization = request.headers.get(b"authorization")
-        caller = await self._authenticator.authenticate(facts, authorization, address)
+        try:
+            caller = await self._authenticator.authenticate(facts, authorization, address)
+        except Unauthenticated as refused:
+            if need is None:
+                raise
+            raise AccessDenied(refused.message, missing=_list_needed(target, need)) from refused
         set_caller(caller.principal.actor, request.correlation_id)
         if need is not None:
             _check(caller, target, need)
@@ -88,6 +93,11 @@ def scope_of(target: Target) -> tuple[str, str]:
 def address_of(request: Request) -> str:
     client = request.scope.get("client")
     return str(client[0]) if client else ""
+
+
+def _list_needed(target: Target, need: Need) -> list[tuple[str, str, str]]:
+    type_, name = scope_of(target)
+    return [(type_, name, action) for action in need.actions]
 
 
 def _check(caller: Caller, target: Target, need: Need) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from darsena.api.http import Request, Response
 from darsena.api.v2.paths import Target
@@ -24,10 +24,10 @@ class BlobRoutes:
         digest = Digest.parse(target.reference)
         size = await self._service.manifests.get_blob_size(registry, target.repository, digest)
         headers = blob_headers(digest)
-        if request.method == "HEAD":
-            return Response(200, _nothing(), headers, length=size)
         if request.header("if-none-match") == f'"{digest}"':
             return Response(304, b"", headers)
+        if request.method == "HEAD":
+            return Response(200, _nothing(), headers, length=size)
         try:
             part = _read_range(request, digest, size)
         except RangeNotSatisfiable as error:
@@ -77,6 +77,10 @@ async def _nothing() -> AsyncIterator[bytes]:
 
 
 async def _continue(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for chunk in rest:
-        yield chunk
+    try:
+        yield first
+        async for chunk in rest:
+            yield chunk
+    finally:
+        if isinstance(rest, AsyncGenerator):  # a client that goes away must not leave the file open
+            await rest.aclose()

@@ -64,7 +64,7 @@ class HotPath:
             if what == b"manifests":
                 found = self._manifest(facts, name, reference)
             else:
-                found = self._blob(facts, name, reference)
+                found = self._blob(facts, name, reference, method)
         except (DigestInvalid, ContentCorrupt, ResourceUnknown, Unavailable, sqlite3.Error):
             return False  # the ordinary path says what is wrong
         if found is None:
@@ -108,9 +108,11 @@ class HotPath:
         self._remember(key, answer)
         return answer
 
-    def _blob(self, facts: RegistryFacts, name: str, reference: str) -> _Answer | None:
+    def _blob(self, facts: RegistryFacts, name: str, reference: str, method: str) -> _Answer | None:
         digest = Digest.parse(reference)
         size = self._lookup.find_blob_size(facts.uid, name, digest.stored)
+        if size is not None and method == "HEAD":
+            return _Answer(_ready(blob_headers(digest), size), b"")
         if size is None or size > SMALL_BYTES:
             return None
         content = self._blobs.read_small(facts.uid, digest, size)

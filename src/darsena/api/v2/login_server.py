@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from darsena.api.acr_v1 import AcrRoutes
 from darsena.api.http import Request, Response, Scope, Send
 from darsena.api.problems import add_login_server_headers
+from darsena.api.rate import RateMeter
 from darsena.api.v2.access import Door
 from darsena.api.v2.blobs import BlobRoutes
 from darsena.api.v2.hot import HotPath
@@ -20,6 +22,10 @@ from darsena.registry.model import Registry
 from darsena.registry.service import RegistryService, to_registry
 
 Handler = Callable[[Request, Registry, Target, Caller], Awaitable[Response]]
+
+
+DELETES_PER_MINUTE: Final = 1000
+"""Of a registry, as its answers tell clients; nobody is refused."""
 
 
 class LoginServerEdge:
@@ -37,6 +43,7 @@ class LoginServerEdge:
         self._oauth2 = oauth2
         self._check_network = check_network
         self._hot = hot
+        self._deletes = RateMeter(service.clock, DELETES_PER_MINUTE)
         manifests, blobs, uploads = ManifestRoutes(service), BlobRoutes(service), UploadRoutes(service)
         acr = AcrRoutes(service)
         self._handlers: dict[Kind, dict[str, Handler]] = {
@@ -75,6 +82,9 @@ class LoginServerEdge:
         methods = self._handlers[target.kind]
         handler = methods.get(request.method) or methods["GET"]
         response = await handler(request, to_registry(facts), target, caller)
+        if request.method == "DELETE":
+            left = self._deletes.count(facts.uid)
+            response.header("x-ms-ratelimit-remaining-calls-per-second", f"{left:.2f}")
         return add_login_server_headers(response, request)
 
 

@@ -65,7 +65,7 @@ class ManifestRoutes:
     async def referrers(self, request: Request, registry: Registry, target: Target, _caller: Caller) -> Response:
         """An index of the manifests whose subject this is; empty for an unknown digest (Listing Referrers)."""
         subject = Digest.parse(target.reference)
-        artifact_type = request.query.get("artifactType") or None
+        artifact_type = request.query.get("artifactType", "").replace("\0", "\ufffd") or None  # never in the database
         limit, last = read_page(request)
         page = await self._service.catalog.list_referrers(
             registry,

@@ -14,12 +14,14 @@ MAX_PAGE = 1000
 def read_page(request: Request, *, default: int = DEFAULT_PAGE) -> tuple[int, str]:
     """(page size, exclusive lower bound). Raises RequestInvalid for an `n` that is no number."""
     query = request.query
-    text = query.get("n", "")
+    text, last = query.get("n", ""), query.get("last", "")
+    if "\0" in last:  # PostgreSQL has no text with it
+        raise RequestInvalid("`last` holds a NUL byte, which no name does")
     if not text:
-        return default, query.get("last", "")
+        return default, last
     if not text.isascii() or not text.isdigit() or len(text) > 12:
         raise RequestInvalid(f"n={text[:40]!r} is not a number of entries")
-    return min(int(text), MAX_PAGE), query.get("last", "")
+    return min(int(text), MAX_PAGE), last
 
 
 def link_next(response: Response, request: Request, last: str | None, limit: int, **more: str) -> Response:

@@ -25,11 +25,11 @@ class UploadRoutes:
             return _created(target, Digest.parse(query["mount"]))
         owner = caller.principal.actor
         expected = Digest.parse(query["digest"]) if "digest" in query else None
+        if expected is not None:
+            await self._uploading.put(registry, target.repository, owner, request.stream(), expected)
+            return _created(target, expected)
         uid = await self._uploading.begin(registry, target.repository, owner)
-        if expected is None:
-            return _progress(Response(202), target, uid, 0)
-        await self._uploading.finish(registry, target.repository, uid, owner, request.stream(), expected)
-        return _created(target, expected)
+        return _progress(Response(202), target, uid, 0)
 
     async def status(self, _request: Request, registry: Registry, target: Target, caller: Caller) -> Response:
         offset = await self._uploading.offset(registry, target.repository, target.reference, caller.principal.actor)

@@ -26,6 +26,7 @@ from darsena.engine.port import (
     EngineFault,
     EngineInfo,
     Image,
+    Mode,
     OutputSink,
     RunScope,
     RunSpec,
@@ -48,14 +49,16 @@ class _Session:
 
 
 class PodmanEngine:
-    def __init__(self, state: Path, transport: Transport) -> None:
+    def __init__(self, state: Path, transport: Transport, mode: Mode | None = None) -> None:
+        """`mode` = use this one (`root`) instead of the safest that the machine allows."""
+        self._mode = mode
         self._state = state
         self._transport = transport
         self._machine: Machine | None = None
         self._sessions: dict[str, _Session] = {}
 
     async def probe(self) -> EngineInfo:
-        self._machine = await asyncio.to_thread(machine.inspect)
+        self._machine = await asyncio.to_thread(machine.inspect, self._mode)
         return self._machine.info
 
     async def open(self, spec: RunSpec) -> RunScope:
@@ -222,7 +225,7 @@ class PodmanEngine:
 
     def _require_machine(self) -> Machine:
         if self._machine is None:
-            self._machine = machine.inspect()
+            self._machine = machine.inspect(self._mode)
         return self._machine
 
     def _session(self, scope: RunScope) -> _Session:

@@ -40,15 +40,15 @@ def find(program: str) -> str | None:
     return shutil.which(program, path=_PATH)
 
 
-def inspect() -> Machine:
-    """Look at everything once. A root process makes the dedicated user if it is missing."""
+def inspect(forced: Mode | None = None) -> Machine:
+    """Look at everything once. A root process makes the dedicated user if it is missing, unless `forced` is `root`."""
     faults = [
         Fault(text=f"{program} is not installed", fix=f"apt-get install {package}", stops=True)
         for program, package in _PACKAGES.items()
         if find(program) is None
     ]
     runtime = _choose_runtime(faults)
-    mode, user = _choose_mode(faults)
+    mode, user = ("root", None) if forced == "root" else _choose_mode(faults)
     if any(fault.stops for fault in faults):
         mode, user = "none", None
     outside = _check_outside(faults)

@@ -30,7 +30,7 @@ if [ -e /dev/net/tun ]; then
   mknod -m 0666 /dev/net/tun c 10 200
 fi
 if [ "$3" = root ]; then
-  for folder in /run/runc /run/crun /run/libpod; do
+  for folder in /run/runc /run/crun /run/libpod /var/lib/containers; do
     mkdir -p "$folder"; mount -t tmpfs -o mode=0700 darsena "$folder"
   done
 fi

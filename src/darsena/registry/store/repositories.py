@@ -9,9 +9,10 @@ from sqlalchemy import Row, delete, func, insert, select, update
 
 from darsena.core.names import RepositoryName
 from darsena.db import Tx
-from darsena.db.dialects import lock_for_update
+from darsena.db.dialects import lock_by_name, lock_for_update
 from darsena.registry.model import Attributes, Repository, RepositoryView
 from darsena.registry.tables import manifest, repository, tag
+from darsena.storage.tables import data_key
 
 
 def find(tx: Tx, registry_uid: str, name: str, *, lock: bool = False) -> Repository | None:
@@ -21,7 +22,17 @@ def find(tx: Tx, registry_uid: str, name: str, *, lock: bool = False) -> Reposit
     return None if row is None else _repository(row)
 
 
+def lock_registry(tx: Tx, registry_uid: str) -> bool:
+    """Keep the registry from being deleted, and from gaining repositories, until commit; whether it is still there.
+
+    It is there as long as its data key is.
+    """
+    lock_by_name(tx.connection, f"repositories:{registry_uid}")
+    return tx.execute(select(data_key.c.owner).where(data_key.c.owner == registry_uid)).first() is not None
+
+
 def insert_new(tx: Tx, registry_uid: str, name: RepositoryName) -> Repository:
+    """Under `lock_registry`, or two writers would make it twice."""
     values = {
         "registry_uid": registry_uid,
         "name": str(name),
@@ -32,8 +43,7 @@ def insert_new(tx: Tx, registry_uid: str, name: RepositoryName) -> Repository:
         "delete_enabled": True,
         "list_enabled": True,
     }
-    row = tx.execute(insert(repository).values(values).returning(repository)).one()
-    return _repository(row)
+    return _repository(tx.execute(insert(repository).values(values).returning(repository)).one())
 
 
 def touch(tx: Tx, repository_id: int) -> None:
@@ -59,8 +69,10 @@ def list_names(tx: Tx, registry_uid: str, after: str, limit: int) -> list[str]:
     return [row.name for row in rows]
 
 
-def list_ids(tx: Tx, registry_uid: str) -> list[int]:
-    return list(tx.execute(select(repository.c.id).where(repository.c.registry_uid == registry_uid)).scalars())
+def lock_all(tx: Tx, registry_uid: str) -> list[int]:
+    """The ids of all, each locked against other writers."""
+    statement = select(repository.c.id).where(repository.c.registry_uid == registry_uid).order_by(repository.c.id)
+    return list(tx.execute(lock_for_update(tx.dialect, statement)).scalars())
 
 
 def view(tx: Tx, found: Repository) -> RepositoryView:

@@ -62,10 +62,9 @@ def list_names(tx: Tx, repository_id: int, after: str, limit: int) -> list[str]:
     return [row.name for row in rows]
 
 
-def list_all_names(tx: Tx, repository_id: int) -> list[str]:
-    return list(
-        tx.execute(select(tag.c.name).where(tag.c.repository_id == repository_id).order_by(tag.c.name)).scalars()
-    )
+def list_all(tx: Tx, repository_id: int) -> list[Tag]:
+    rows = tx.execute(select(tag).where(tag.c.repository_id == repository_id).order_by(tag.c.name))
+    return [_tag(row) for row in rows]
 
 
 def list_page(tx: Tx, repository_id: int, *, last: str, limit: int, order: OrderBy, digest: Digest | None) -> list[Tag]:
