@@ -70,7 +70,7 @@ def test_aliases() -> None:
     made = plan(
         f"{V}alias:\n  src: good.yml\n  values: {{repo: mine}}\nsteps:\n  - cmd: $tool $repo/x $unknown $$repo\n"
     )
-    assert made.steps[0].action == CmdAction(image="local/tool:1", arguments=("mine/x", "", ""))
+    assert made.steps[0].action == CmdAction(image="local/tool:1", arguments=("mine/x",))
     made = plan(f"{V}alias:\n  directive: '%'\nsteps:\n  - cmd: '%Registry/x echo 100%'\n")
     assert made.steps[0].action == CmdAction(image="reg.azurecr.localhost:8443/x", arguments=("echo", "100%"))
 

@@ -118,7 +118,7 @@ class World:
         body: bytes | Sequence[bytes] = b"",
         headers: Mapping[str, str] | None = None,
         *,
-        auth: bytes | None | bool = True,
+        auth: bytes | bool | None = True,
         registry: str = "regone",
         gone: bool = False,
     ) -> Answer:

@@ -27,10 +27,10 @@ ALLOWED: dict[str, set[str]] = {
     "api": {"msgspec", "structlog"},
     "client": {"httpx", "msgspec"},
     "cli": {"click", "httpx", "jmespath", "msgspec", "rich", "typer", "yaml"},
-    "local": {"cryptography", "granian", "msgspec"},
-    "testing": {"psycopg", "msgspec", "httpx", "pytest", "sqlalchemy"},
+    "local": {"cryptography", "granian", "msgspec", "structlog", "typer"},
+    "testing": {"cryptography", "httpx", "msgspec", "psycopg", "pytest", "sqlalchemy"},
     "app": {"msgspec", "structlog", "sqlalchemy"},
-    "__main__": {"typer"},
+    "__main__": set(),
 }
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from darsena.cli.dependencies import BaseImage, DependencyReader
 
-YAML_LIST = """
+YAML_LIST = """2026/01/01 00:00:00 @
 - image:
     registry: r
     repository: a
@@ -25,7 +25,7 @@ YAML_LIST = """
     [
         '[{"runtime-dependency":{"registry":"mcr.example","repository":"base","tag":"1","digest":"sha256:aa"}}]',
         '[{"runtime_dependency":{"registry":"mcr.example","repository":"base","tag":"1","digest":"sha256:aa"}}]',
-        YAML_LIST,
+        YAML_LIST.replace("@", ""),
     ],
 )
 def test_dependencies_in_each_form(text: str) -> None:

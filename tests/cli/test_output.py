@@ -157,10 +157,12 @@ def test_a_build_on_a_terminal() -> None:
             "--> Using cache 0123456789ab",
             "STEP 3/3: RUN false",
             "it went \x1b[31mwrong",
+            "2026/01/01 00:00:09 Container failed during run: build. No retries remaining.",
+            "",
+            "failed to run step ID: build: exit status 1",
         ):
             reporter.line(line)
             clock.now += 2
-        reporter.note("the server is away")
         reporter.ended("Failed")
         text = console.export_text()
     shown = " ".join(text.split())
@@ -169,9 +171,9 @@ def test_a_build_on_a_terminal() -> None:
         "=> Downloading source code... 2.0s",
         "=> [1/3] FROM base 2.0s",
         "=> CACHED [1-2/3] RUN make",
-        "=> the server is away",
         "=> ERROR [3/3] RUN false 4.0s",
         "=> => it went wrong",
+        "=> failed to run step ID: build: exit status 1",
     )
     positions = [shown.rindex(text) for text in wanted]
     assert positions == sorted(positions)

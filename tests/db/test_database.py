@@ -97,9 +97,10 @@ async def test_migrating_twice_changes_nothing(db: Database) -> None:
 
 
 def _schema_difference(db: Database) -> list[object]:
-    import darsena.app  # noqa: F401 (every room's tables)
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
+
+    import darsena.app  # noqa: F401 (every room's tables)
 
     with db.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})

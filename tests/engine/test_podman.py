@@ -211,3 +211,28 @@ def test_cgroups_version_2_layout(tmp_path: Path) -> None:
     found = tree.find("u1")
     assert found.entries == (tmp_path / "darsena/u1/tools/cgroup.procs",)
     assert found.parent == "/darsena/u1"
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_later_run_of_the_registry_finds_the_layers(make_bench: Make, mode: Mode | None) -> None:
+    """And one of another registry does not; nor does one that asks for none."""
+    bench = make_bench(mode)
+    await bench.seed()
+    text = "FROM mcr.microsoft.com/hello-world\nRUN echo ran-once > /x\nCOPY busybox /b\nRUN echo ran-$(cat /x)\n"
+
+    async def once(registry: str, **changes: object) -> str:
+        scope = await bench.open(registry_uid=registry)
+        await bench.engine.pull(scope, "mcr.microsoft.com/hello-world", "linux/amd64")
+        code, said = await bench.build(scope, text, **changes)
+        assert code == 0, said
+        assert (await run(bench, scope, "x:1", "cat", "/x")) == (0, "ran-once\n")
+        await bench.engine.settle(scope)
+        await bench.engine.close(scope)
+        return said
+
+    assert "ran-ran-once" in await once("c" * 32)
+    again = await once("c" * 32)
+    assert "Using cache" in again
+    assert "ran-ran-once" not in again
+    assert "ran-ran-once" in await once("d" * 32)
+    assert "ran-ran-once" in await once("c" * 32, no_cache=True)

@@ -121,6 +121,7 @@ class RunExecution:
                 default_directory=source.folder,
             )
             await StepRunner(context, plan).run()
+            await self._engine.settle(scope)
         except StepFailure as e:
             return Outcome(status="Failed", error=f"failed during run, err: {e.reason}", step=str(e), book=book)
         except (PlanFault, SourceFault, StepFault) as e:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from darsena.cli.build_log import DEPENDENCIES_MARK, ENGINE_LINE
 from darsena.client.shapes import Object, as_object, as_objects
 
-_MARK = "The following dependencies were found:"
 _END = "Run ID: "
 _LIMIT_BYTES = 1024 * 1024
 
@@ -30,10 +30,12 @@ class DependencyReader:
 
     def feed(self, line: str) -> None:
         if self._lines is None:
-            if line.endswith(_MARK):
+            if line.endswith(DEPENDENCIES_MARK):
                 self._lines = []
         elif self._size < _LIMIT_BYTES and not line.startswith(_END):
-            self._lines.append(line)
+            # The list begins on a line of its own after the engine's time, or beside it.
+            engine = ENGINE_LINE.match(line)
+            self._lines.append(engine["text"] if engine else line)
             self._size += len(line)
 
     @property
@@ -59,7 +61,13 @@ def _images(record: Object) -> list[BaseImage]:
     runtime = record.get("runtime-dependency") or record.get("runtime_dependency")
     buildtime = record.get("buildtime-dependency") or record.get("buildtime_dependencies")
     images = [(as_object(runtime), True), *((image, False) for image in as_objects(buildtime))]
-    return [_base(image, is_runtime) for image, is_runtime in images if image.get("repository")]
+    return [_base(image, is_runtime) for image, is_runtime in images if _is_image(image)]
+
+
+def _is_image(image: Object) -> bool:
+    """`scratch` is listed as a base too, and is none."""
+    repository = str(image.get("repository") or "")
+    return bool(repository) and not (repository.removeprefix("library/") == "scratch" and not image.get("digest"))
 
 
 def _base(image: Object, is_runtime: bool) -> BaseImage:

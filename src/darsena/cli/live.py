@@ -19,7 +19,7 @@ from rich.progress import (
 from rich.text import Text
 
 from darsena.cli.build_log import BuildLog, Step
-from darsena.cli.progress import say_facts
+from darsena.cli.progress import packed_words, say_facts
 from darsena.cli.terminal import harmless, human_bytes, human_seconds, lines_of
 
 _TAIL_LINES = 6
@@ -36,8 +36,7 @@ class LiveReporter:
         self._clock = clock
         self._started = clock()
         self._wait = ""
-        self._log = BuildLog(self._step_ended, clock)
-        self._failed = False
+        self._log = BuildLog(self, clock)
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._live: Live | None = None
@@ -45,7 +44,7 @@ class LiveReporter:
     # --- sending ------------------------------------------------------------------------------------------------------
 
     def packed(self, entries: int, content_bytes: int, size_bytes: int) -> None:
-        self._print(Text(f" => packed {entries} entries, {human_bytes(content_bytes)}, into {human_bytes(size_bytes)}"))
+        self._print(Text(f" => {packed_words(entries, content_bytes, size_bytes)}"))
         self._bar = Progress(
             TextColumn(" => sending the context"),
             BarColumn(),
@@ -90,8 +89,7 @@ class LiveReporter:
         self._print(Text(f" => {text}", style="yellow"))
 
     def ended(self, status: str) -> None:
-        self._failed = status not in ("", _SUCCEEDED)
-        self._log.close()
+        self._log.close(failed=status not in ("", _SUCCEEDED))
         self.close()
 
     def made(self, facts: list[tuple[str, str]]) -> None:
@@ -116,10 +114,13 @@ class LiveReporter:
         for line in list(step.lines)[-_TAIL_LINES:]:
             yield Text(f" => => {line}"[: options.max_width], style="dim", no_wrap=True)
 
-    def _step_ended(self, step: Step, seconds: float) -> None:
+    def loose_line(self, line: str) -> None:
+        self._print(Text(f" => {line}", style="dim"))
+
+    def step_ended(self, step: Step, seconds: float) -> None:
         if step.is_cached:
             self._print(Text(f" => CACHED {step.title}", style="green"))
-        elif self._failed:
+        elif step.has_failed:
             self._print(_row(f" => ERROR {step.title}", human_seconds(seconds), self._console.width, "bold red"))
             for line in step.lines:
                 self._print(Text(f" => => {line}"))

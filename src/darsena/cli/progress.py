@@ -52,7 +52,7 @@ class PlainReporter:
         self._last_wait = ""
 
     def packed(self, entries: int, content_bytes: int, size_bytes: int) -> None:
-        say(f"packed {entries} entries, {human_bytes(content_bytes)}, into {human_bytes(size_bytes)}")
+        say(packed_words(entries, content_bytes, size_bytes))
 
     def sending(self, position: int, size_bytes: int) -> None:
         pass
@@ -87,6 +87,11 @@ class PlainReporter:
 
     def close(self) -> None:
         pass
+
+
+def packed_words(entries: int, content_bytes: int, size_bytes: int) -> str:
+    what = "1 entry" if entries == 1 else f"{entries} entries"
+    return f"packed {what}, {human_bytes(content_bytes)}, into {human_bytes(size_bytes)}"
 
 
 def say_facts(facts: list[tuple[str, str]]) -> None:

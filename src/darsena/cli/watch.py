@@ -59,6 +59,10 @@ def watch(session: Session, runs: Runs, run_id: str, registry: str, reporter: Re
         status = status_of_log(follower.word)
     except KeyboardInterrupt:
         is_interrupted = True
+    except ClientProblem as problem:
+        follow = f"the run goes on without you; follow it with `darsena logs -r {registry} {run_id}`"
+        problem.hint = f"{problem.hint} {follow}" if problem.hint else follow
+        raise
     finally:
         reporter.ended(status)
     if is_interrupted:

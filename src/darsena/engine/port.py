@@ -186,6 +186,10 @@ class Engine(Protocol):
         """End the processes of one step, or of the whole run: TERM, then after `grace_s` KILL. Idempotent."""
         ...
 
+    async def settle(self, scope: RunScope) -> None:
+        """Wait, not for long, until what speeds up later runs is kept. Called after a success, before `close`."""
+        ...
+
     async def close(self, scope: RunScope) -> None:
         """Leaves no process, container, network, mount or file of the run. Idempotent."""
         ...

@@ -9,7 +9,7 @@ from darsena.api.acr_v1 import AcrRoutes
 from darsena.api.http import Request, Response, Scope, Send
 from darsena.api.problems import add_login_server_headers
 from darsena.api.rate import RateMeter
-from darsena.api.v2.access import Door
+from darsena.api.v2.access import Door, address_of
 from darsena.api.v2.blobs import BlobRoutes
 from darsena.api.v2.hot import HotPath
 from darsena.api.v2.manifests import ManifestRoutes
@@ -70,6 +70,7 @@ class LoginServerEdge:
         """Raises Problems; every answer that is none carries the login server's headers."""
         path = request.raw_path
         if path.startswith("/oauth2/"):
+            self._check_network(facts.login_server, address_of(request))
             response = await self._oauth2(request)
             return add_login_server_headers(response, request)
         if path in ("/v2", "/v2/") or path.startswith("/v2/"):

@@ -20,6 +20,7 @@ def write(paths: Paths, spec: RunSpec, transport: Transport, runtime: str, owner
     files = {
         "config/containers.conf": _containers(paths, runtime),
         "config/storage.conf": _storage(paths),
+        "config/cache-storage.conf": _cache_storage(paths),
         "config/registries.conf": _registries({}),
         "config/registries-mapped.conf": _registries(spec.base_images),
         "config/auth.json": _auth(spec),
@@ -42,7 +43,7 @@ def environment(paths: Paths) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "HOME": str(inside / "tools"),
         "XDG_RUNTIME_DIR": str(inside / "xdg"),
-        "XDG_DATA_HOME": str(inside / "tools/share"),
+        "XDG_DATA_HOME": str(paths.cache_inside / "share"),
         "TMPDIR": str(inside / "tmp"),
         "CONTAINERS_CONF": str(inside / "config/containers.conf"),
         "CONTAINERS_STORAGE_CONF": str(inside / "config/storage.conf"),
@@ -99,6 +100,15 @@ graphroot = {json.dumps(str(paths.inside / "store"))}
 runroot = {json.dumps(str(paths.inside / "runroot"))}
 [storage.options]
 additionalimagestores = {json.dumps(stores)}
+"""
+
+
+def _cache_storage(paths: Paths) -> str:
+    """The registry's cache as the store that is written to: for promotion only."""
+    return f"""[storage]
+driver = "overlay"
+graphroot = {json.dumps(str(paths.cache_inside / "store"))}
+runroot = {json.dumps(str(paths.inside / "tmp" / "cache-runroot"))}
 """
 
 

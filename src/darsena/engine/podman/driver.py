@@ -14,10 +14,11 @@ import structlog
 
 from darsena.engine import processes, tools
 from darsena.engine.podman import builds, config, containers, folder, machine
+from darsena.engine.podman.cache import CacheLease, promote, trim
 from darsena.engine.podman.cgroups import Limits
 from darsena.engine.podman.folder import Paths, RunLock
 from darsena.engine.podman.images import Images
-from darsena.engine.podman.machine import Machine
+from darsena.engine.podman.machine import Machine, find
 from darsena.engine.podman.network import Networks
 from darsena.engine.podman.sandbox import Sandbox
 from darsena.engine.port import (
@@ -34,6 +35,7 @@ from darsena.engine.port import (
 )
 
 _log = structlog.get_logger(__name__)
+_SETTLE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,8 @@ class _Session:
     sandbox: Sandbox
     networks: Networks
     images: Images
+    lease: CacheLease
+    promotions: list[asyncio.Task[None]]
 
 
 class PodmanEngine:
@@ -84,6 +88,8 @@ class PodmanEngine:
             sandbox=sandbox,
             networks=Networks(sandbox),
             images=Images(sandbox, spec, self._transport),
+            lease=CacheLease(paths.cache_host),
+            promotions=[],
         )
         self._sessions[spec.run_uid] = session
         try:
@@ -101,7 +107,10 @@ class PodmanEngine:
 
     async def build(self, scope: RunScope, spec: BuildSpec, sink: OutputSink) -> int:
         session = self._session(scope)
-        return await builds.build(session.sandbox, session.networks, spec, sink)
+        code = await builds.build(session.sandbox, session.networks, spec, sink)
+        if code == 0 and find("skopeo"):
+            session.promotions.append(asyncio.create_task(self._promote(session)))
+        return code
 
     async def run(self, scope: RunScope, spec: ContainerSpec, sink: OutputSink) -> int:
         session = self._session(scope)
@@ -134,6 +143,11 @@ class PodmanEngine:
         """How programs of the run see one of its files."""
         return self._session(scope).paths.to_inside(path)
 
+    async def settle(self, scope: RunScope) -> None:
+        session = self._session(scope)
+        if session.promotions:
+            await asyncio.wait(session.promotions, timeout=_SETTLE_S)
+
     async def stop(self, scope: RunScope, step_id: str | None, grace_s: float) -> None:
         session = self._sessions.get(scope.spec.run_uid)
         if session is None:
@@ -148,11 +162,15 @@ class PodmanEngine:
         if session is None:
             return
         sandbox, host = session.sandbox, session.paths.host
+        for promotion in session.promotions:
+            promotion.cancel()
+        await asyncio.gather(*session.promotions, return_exceptions=True)
         await sandbox.end(0.0)
         if sandbox.machine.mode == "rootless":
             await self._remove_as_namespace_root(sandbox)
         gone = await asyncio.to_thread(self._remove, host)
         removed = await asyncio.to_thread(sandbox.cgroup.remove)
+        session.lease.release()
         session.lock.release()
         if not (gone and removed):
             _log.error("run_left_something", run=scope.spec.run_uid, folder=str(host), files=not gone)
@@ -168,7 +186,15 @@ class PodmanEngine:
             await asyncio.to_thread(self._end_dead_run, host, path)
             lock.release()
             _log.info("dead_run_swept", run=path.name)
+        await asyncio.to_thread(trim, self._state)
         return len(dead)
+
+    @staticmethod
+    async def _promote(session: _Session) -> None:
+        try:
+            await promote(session.sandbox)
+        except Exception:
+            _log.exception("layers_not_cached", run=session.scope.spec.run_uid)
 
     def _end_dead_run(self, host: Machine, path: Path) -> None:
         cgroup = host.tree.find(path.name)
@@ -190,7 +216,11 @@ class PodmanEngine:
             raise EngineFault(f"another agent has the run {spec.run_uid} on this machine")
         cache = self._state / "cache" / spec.registry_uid
         folder.make_run_folder(path, host.owner)
-        cache.mkdir(mode=0o711, exist_ok=True)
+        cache.mkdir(mode=0o755, exist_ok=True)
+        for name in ("share", "store"):
+            (cache / name).mkdir(mode=0o700, exist_ok=True)
+            if host.owner is not None:
+                os.chown(cache / name, *host.owner)
         privileged = host.mode != "rootless"
         paths = Paths(
             host=path,

@@ -48,7 +48,7 @@ def inspect(forced: Mode | None = None) -> Machine:
         if find(program) is None
     ]
     runtime = _choose_runtime(faults)
-    mode, user = ("root", None) if forced == "root" else _choose_mode(faults)
+    mode, user = _choose_mode(faults, forced)
     if any(fault.stops for fault in faults):
         mode, user = "none", None
     outside = _check_outside(faults)
@@ -74,7 +74,9 @@ def inspect(forced: Mode | None = None) -> Machine:
     return Machine(mode=mode, user=user, runtime=runtime, outside=outside, tree=tree, info=info)
 
 
-def _choose_mode(faults: list[Fault]) -> tuple[Mode, BuildUser | None]:
+def _choose_mode(faults: list[Fault], forced: Mode | None) -> tuple[Mode, BuildUser | None]:
+    if forced == "root" and os.geteuid() == 0:
+        return "root", None
     missing = [program for program in ("newuidmap", "newgidmap") if find(program) is None]
     if os.geteuid() != 0:
         name = pwd.getpwuid(os.getuid()).pw_name

@@ -1,0 +1,157 @@
+"""The data folder's own files, addresses, certificates."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import stat
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from darsena.core.errors import StartFailure
+from darsena.local.addresses import Addresses, parse_listen, reach_host
+from darsena.local.folder import Folder, sign_lock, take_lock, write_private
+from darsena.local.prepare import prepare
+from darsena.local.tls import ensure_certificates
+
+NAMES = ["localhost", "*.azurecr.localhost"]
+
+
+def test_a_new_folder_is_prepared_once(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    first = prepare(root, listen="127.0.0.1:8443", domain="")
+    assert prepare(root, listen="127.0.0.1:8443", domain="") == first
+    assert stat.S_IMODE(root.stat().st_mode) == 0o700
+    assert first.addresses.control_url == "https://localhost:8443"
+    assert first.addresses.login_server_suffix == ".azurecr.localhost:8443"
+    assert first.addresses.blob_url == "https://darsena.blob.core.azurecr.localhost:8443"
+
+
+def test_what_is_fixed_stays_fixed(tmp_path: Path) -> None:
+    prepare(tmp_path / "d", listen="127.0.0.1:8443", domain="registry.example.com")
+    prepare(tmp_path / "d", listen="0.0.0.0:8443", domain="")
+    with pytest.raises(StartFailure, match="port 8443"):
+        prepare(tmp_path / "d", listen="127.0.0.1:443", domain="")
+    with pytest.raises(StartFailure, match=r"registry\.example\.com"):
+        prepare(tmp_path / "d", listen="127.0.0.1:8443", domain="other.example.com")
+
+
+def test_port_443_is_left_out_of_names() -> None:
+    addresses = Addresses.choose("registry.example.com", 443)
+    assert addresses.control_url == "https://registry.example.com"
+    assert addresses.login_server_suffix == ".registry.example.com"
+
+
+@pytest.mark.parametrize("domain", ["nodots", "a b.c", "-a.example.com", "a..b", "x" * 64 + ".com"])
+def test_what_is_no_domain(domain: str) -> None:
+    with pytest.raises(StartFailure):
+        Addresses.choose(domain, 8443)
+
+
+@pytest.mark.parametrize(
+    "listen", ["", "8443", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:70000", "host:1", ":x", "1.2.3:4"]
+)
+def test_what_cannot_be_listened_on(listen: str) -> None:
+    with pytest.raises(StartFailure):
+        parse_listen(listen)
+
+
+def test_listening_addresses() -> None:
+    assert parse_listen("localhost:1") == ("127.0.0.1", 1)
+    assert parse_listen("[::1]:8443") == ("::1", 8443)
+    assert [reach_host(host) for host in ("0.0.0.0", "::", "127.0.0.1")] == ["127.0.0.1", "::1", "127.0.0.1"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("{", "cannot be read"),
+        ("[]", "cannot be read"),
+        ('{"format_version": 2}', "newer"),
+        ('{"format_version": 0}', "unknown format"),
+    ],
+)
+def test_a_marker_that_is_not_ours(tmp_path: Path, content: str, said: str) -> None:
+    (tmp_path / "darsena.json").write_text(content)
+    with pytest.raises(StartFailure, match=said):
+        Folder(tmp_path).read_marker()
+
+
+def test_private_files_are_whole_or_absent(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    (tmp_path / "secret.new").write_text("left by a crash")
+    write_private(path, "one")
+    write_private(path, "two")
+    assert path.read_text() == "two"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [entry.name for entry in tmp_path.iterdir()] == ["secret"]
+
+
+def test_the_lock_has_one_holder_who_is_named(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "data")
+    with take_lock(folder) as held:
+        sign_lock(held, "pid 42")
+        with pytest.raises(StartFailure, match="pid 42"):
+            take_lock(folder)
+    take_lock(folder).close()
+
+
+def test_certificates_are_made_renewed_and_kept(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    folder.tls.mkdir()
+    now = datetime.now(UTC)
+    assert ensure_certificates(folder, NAMES, ["127.0.0.1"], now=now)
+    first, ca = folder.certificate.read_bytes(), folder.ca_file.read_bytes()
+    assert not ensure_certificates(folder, NAMES, ["127.0.0.1"], now=now + timedelta(days=300))
+    assert ensure_certificates(folder, [*NAMES, "*.more.localhost"], ["127.0.0.1"], now=now)
+    assert ensure_certificates(folder, NAMES, ["127.0.0.1"], now=now + timedelta(days=380))
+    assert folder.certificate.read_bytes() != first
+    assert folder.ca_file.read_bytes() == ca
+
+
+def test_a_foreign_leaf_is_replaced(tmp_path: Path) -> None:
+    mine, other = Folder(tmp_path / "a"), Folder(tmp_path / "b")
+    for folder in (mine, other):
+        folder.tls.mkdir(parents=True)
+        ensure_certificates(folder, NAMES, [])
+    mine.certificate.write_bytes(other.certificate.read_bytes())
+    mine.private_key.write_bytes(other.private_key.read_bytes())
+    assert ensure_certificates(mine, NAMES, [])
+
+
+def test_certificates_satisfy_strict_checks(tmp_path: Path) -> None:
+    """X509_STRICT: a handshake in memory, with the star name (RFC 5280)."""
+    folder = Folder(tmp_path)
+    folder.tls.mkdir()
+    ensure_certificates(folder, NAMES, ["127.0.0.1"])
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(folder.certificate, folder.private_key)
+    client = ssl.create_default_context(cafile=str(folder.ca_file))
+    client.verify_flags |= ssl.VERIFY_X509_STRICT
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    near = client.wrap_bio(to_client, to_server, server_hostname="myregistry.azurecr.localhost")
+    far = server.wrap_bio(to_server, to_client, server_side=True)
+    for _ in range(4):
+        for side in (near, far):
+            try:
+                side.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+    assert near.getpeercert() is not None
+
+
+def test_the_ca_signs_nothing_but_certificates(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    folder.tls.mkdir()
+    ensure_certificates(folder, NAMES, [])
+    ca = x509.load_pem_x509_certificate(folder.ca_file.read_bytes())
+    assert ca.extensions.get_extension_for_class(x509.BasicConstraints).critical
+    usage = ca.extensions.get_extension_for_class(x509.KeyUsage).value
+    assert usage.key_cert_sign
+    assert not usage.digital_signature
+    assert json.dumps(sorted(path.name for path in folder.tls.iterdir())) == json.dumps(
+        ["ca.key", "ca.pem", "server.key", "server.pem"]
+    )
