@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from darsena.registry.store import repositories
 from darsena.resources.model import Author, RegistryPut, RegistryRow
 from darsena.resources.naming import LoginServers
 from darsena.resources.service import ResourceService
-from darsena.storage import SYSTEM, Keyring, RootKeyFile
+from darsena.storage import SYSTEM, Keyring, RootKeyFile, Storage
 from darsena.tasks.model import Claimant, Ending, Run
 from darsena.tasks.orders import RunOrder
 from darsena.tasks.requests import parse_request
@@ -56,7 +56,7 @@ class World:
     keyring: Keyring
     identity: IdentityRoom
     resources: ResourceService
-    storage: MemoryStorage
+    storage: Storage
     tasks: Tasks
     now: float = 0.0
     registries: dict[str, RegistryRow] = field(default_factory=dict)
@@ -138,14 +138,14 @@ def list_repositories(tx: Tx, registry_uid: str, limit: int) -> list[str]:
     return repositories.list_names(tx, registry_uid, "", limit)
 
 
-@pytest.fixture
-def world(db: Database, clock: FakeClock, tmp_path: Path) -> World:
-    keyring = Keyring(RootKeyFile.create(tmp_path / "keys" / "root.key"), db.read_sync)
-    identity = make_identity(
-        db, keyring, tenant_id=TENANT, subscription_id=SUBSCRIPTION, control_url="https://localhost:8443"
-    )
+def make_world(db: Database, clock: FakeClock, folder: Path, make_storage: Callable[[Keyring], Storage]) -> World:
+    """On an empty database, or on one that an earlier process has left in this folder."""
+    key = folder / "keys" / "root.key"
+    keyring = Keyring(RootKeyFile.load(key) if key.exists() else RootKeyFile.create(key), db.read_sync)
+    identity = make_identity(db, keyring, tenant_id=TENANT, subscription_id=SUBSCRIPTION, control_url=CONTROL)
     db.transact_sync(keyring.create, SYSTEM)
     identity.hasher.ensure_key()  # not identity.start: signing keys take their time, and nobody signs here
+    storage = make_storage(keyring)
     made: list[World] = []
     resources = ResourceService(
         db,
@@ -154,7 +154,6 @@ def world(db: Database, clock: FakeClock, tmp_path: Path) -> World:
         passwords=identity.passwords,
         on_registry_deleted=(lambda tx, uid: made[0].tasks.retention.forget_registry(tx, uid),),
     )
-    storage = MemoryStorage(clock)
     tasks = make_tasks(
         db,
         sealer=keyring,
@@ -166,17 +165,14 @@ def world(db: Database, clock: FakeClock, tmp_path: Path) -> World:
         monotonic=lambda: made[0].now if made else 0.0,
     )
     made.append(
-        World(
-            db=db,
-            clock=clock,
-            keyring=keyring,
-            identity=identity,
-            resources=resources,
-            storage=storage,
-            tasks=tasks,
-        )
+        World(db=db, clock=clock, keyring=keyring, identity=identity, resources=resources, storage=storage, tasks=tasks)
     )
     return made[0]
+
+
+@pytest.fixture
+def world(db: Database, clock: FakeClock, tmp_path: Path) -> World:
+    return make_world(db, clock, tmp_path, lambda _: MemoryStorage(clock))
 
 
 # --- HTTP -------------------------------------------------------------------------------------------------------

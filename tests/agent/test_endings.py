@@ -9,10 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from agentprocess import agent_command, running_agent
 from fakeserver import FakeRun, FakeServer
 from test_task_runs import encoded
-
-from conftest import agent_command, running_agent
 
 Execute = Callable[..., FakeRun]
 SLEEPER = """version: v1.1.0

@@ -8,9 +8,8 @@ import urllib.request
 from collections.abc import Callable
 from itertools import pairwise
 
+from agentprocess import pack
 from fakeserver import FakeRun, FakeServer
-
-from conftest import pack
 
 Execute = Callable[..., FakeRun]
 

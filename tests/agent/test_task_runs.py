@@ -6,9 +6,8 @@ import base64
 from collections.abc import Callable
 
 import pytest
+from agentprocess import pack
 from fakeserver import FakeRun
-
-from conftest import pack
 
 Execute = Callable[..., FakeRun]
 

@@ -174,9 +174,7 @@ async def test_a_push_that_breaks_off_is_resumed(world: World) -> None:
     assert (await world.ask("PUT", f"{location}&digest={digest_of(CONTENT)}")).status == 201
 
 
-@pytest.mark.parametrize(
-    ("registry", "target"), [("regone", "/v2/team/other/blobs/uploads/"), ("regtwo", UPLOADS)]
-)
+@pytest.mark.parametrize(("registry", "target"), [("regone", "/v2/team/other/blobs/uploads/"), ("regtwo", UPLOADS)])
 async def test_an_upload_belongs_to_its_repository_and_registry(world: World, registry: str, target: str) -> None:
     location = (await begin(world)).replace(UPLOADS, target)
     for method in ("GET", "PATCH", "PUT", "DELETE"):

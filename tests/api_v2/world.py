@@ -198,9 +198,7 @@ class World:
 
     async def push_blob(self, repository: str, content: bytes, *, registry: str = "regone") -> str:
         digest = digest_of(content)
-        answer = await self.ask(
-            "POST", f"/v2/{repository}/blobs/uploads/?digest={digest}", content, registry=registry
-        )
+        answer = await self.ask("POST", f"/v2/{repository}/blobs/uploads/?digest={digest}", content, registry=registry)
         assert answer.status == 201, answer.content
         return digest
 

@@ -12,8 +12,8 @@ from ssl import create_default_context
 from typing import Any
 
 import pytest
+from enginebench import BUSYBOX, Bench
 
-from conftest import BUSYBOX, Bench
 from darsena.engine.podman.cgroups import detect
 from darsena.engine.port import ContainerSpec, Mode, RunScope, StepFault
 

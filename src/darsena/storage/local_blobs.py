@@ -29,11 +29,8 @@ class LocalBlobs:
     async def stat(self, registry: str, digest: Digest) -> int | None:
         return await self._workers.disk(self._stat, registry, digest)
 
-    async def read(
-        self, registry: str, digest: Digest, start: int = 0, stop: int | None = None
-    ) -> AsyncIterator[bytes]:
-        async for piece in pieces(lambda: self._open(registry, digest), self._workers, self._scratch, start, stop):
-            yield piece
+    def read(self, registry: str, digest: Digest, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
+        return pieces(lambda: self._open(registry, digest), self._workers, self._scratch, start, stop)
 
     def read_small(self, registry: str, digest: Digest, size_hint: int) -> bytes | None:
         key = self._keyring.find_loaded(registry)

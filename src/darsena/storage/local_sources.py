@@ -45,9 +45,8 @@ class LocalSources:
     async def stat(self, registry: str, name: str) -> int | None:
         return await self._workers.disk(self._stat, registry, name)
 
-    async def read(self, registry: str, name: str, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
-        async for piece in pieces(lambda: self._open(registry, name), self._workers, self._scratch, start, stop):
-            yield piece
+    def read(self, registry: str, name: str, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
+        return pieces(lambda: self._open(registry, name), self._workers, self._scratch, start, stop)
 
     async def delete(self, registry: str, name: str) -> None:
         await self._workers.disk(_remove, self._layout.source(registry, name))

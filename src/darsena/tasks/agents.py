@@ -24,8 +24,9 @@ from darsena.tasks.ending import RunEnder
 from darsena.tasks.errors import RunLost
 from darsena.tasks.events import RunExecuted, RunRequeued, RunStarted
 from darsena.tasks.logs import RunLogs
-from darsena.tasks.model import AgentRow, Claimant, Ending, Held, Run
+from darsena.tasks.model import DEFAULT_POOL, AgentRow, Claimant, Ending, Held, Run
 from darsena.tasks.orders import Orders, RunOrder
+from darsena.tasks.places import list_live_agents
 from darsena.tasks.platforms import normalize_platform
 from darsena.tasks.streams import Streams
 
@@ -91,6 +92,10 @@ class AgentService:
         for held in await self._db.transact(write):
             await self._ender.end_taken(held)
 
+    async def list_live(self, pool: str = DEFAULT_POOL) -> list[AgentRow]:
+        """Agents that were heard of in the last minute and a half."""
+        return await self._db.read(lambda tx: list_live_agents(tx, pool, lease_now_us(tx)))
+
     # --- claiming -----------------------------------------------------------------------------------------------
 
     async def claim(
@@ -151,15 +156,16 @@ class AgentService:
     async def _make_order(self, held: Held, is_gone: Callable[[], bool]) -> RunOrder | None:
         """None when nobody is there to take it, or when it cannot be carried out: it has ended then."""
         failpoint("run.claimed")
-        if is_gone():
-            await self._db.transact(self._give_back, held)
-            return None
         try:
-            return await self._db.transact(self._orders.make, held)
+            order = None if is_gone() else await self._db.transact(self._orders.make, held)
         except Problem as problem:
             _log.warning("run_not_ordered", run=held.uid, error=problem.message)
             await self._ender.end(held, Ending(status="Error", error=problem.message), writes_last_line=True)
             return None
+        if order is None or is_gone():
+            await self._db.transact(self._give_back, held)
+            return None
+        return order
 
     def _give_back(self, tx: Tx, held: Held) -> None:
         assert held.owner is not None

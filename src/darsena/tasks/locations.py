@@ -42,8 +42,9 @@ def parse_location(text: str | None) -> Location:
     if urlsplit_or_none(text) is not None:
         return Location("tarball", text)
     raise RequestInvalid(
-        f"The value '{text[:200]}' of 'sourceLocation' is not understood: give the relative path of an uploaded archive, a git URL "
-        "(https://host/path.git#ref:folder, git@host:path, git://host/path) or the https URL of an archive.",
+        f"The value '{text[:200]}' of '{_TARGET}' is not understood: give the relative path of an uploaded "
+        "archive, a git URL (https://host/path.git#ref:folder, git@host:path, git://host/path) or the https URL of "
+        "an archive.",
         _TARGET,
     )
 

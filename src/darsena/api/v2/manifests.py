@@ -8,7 +8,7 @@ from darsena.api.http import Request, Response, json_response
 from darsena.api.v2.paging import link_next, read_page
 from darsena.api.v2.paths import Target
 from darsena.core.digest import Digest
-from darsena.core.errors import ManifestUnknown, NameInvalid, RequestInvalid
+from darsena.core.errors import ManifestTooLarge, ManifestUnknown, NameInvalid, RequestInvalid, RequestTooLarge
 from darsena.core.media_types import OCI_INDEX
 from darsena.core.names import TagName
 from darsena.identity.model import Caller
@@ -43,7 +43,10 @@ class ManifestRoutes:
 
     async def put(self, request: Request, registry: Registry, target: Target, _caller: Caller) -> Response:
         reference = _for_writing(target.reference)
-        content = await request.body(MANIFEST_LIMIT_BYTES)
+        try:
+            content = await request.body(MANIFEST_LIMIT_BYTES)
+        except RequestTooLarge as error:
+            raise ManifestTooLarge(MANIFEST_LIMIT_BYTES) from error
         pushed = await self._service.manifests.put(
             registry, target.repository, reference, content, request.header("content-type")
         )

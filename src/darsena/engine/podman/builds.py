@@ -76,8 +76,9 @@ def _network_options(sandbox: Sandbox, network: Path | None) -> list[str]:
 
 
 def _cache_options(sandbox: Sandbox) -> list[str]:
-    parent = sandbox.cgroup.parent
-    return ["--layers", "--rm", "--force-rm", *([f"--cgroup-parent={parent}"] if parent else [])]
+    # buildah takes the parent itself for its containers and removes it: so one below the run's.
+    parent = [f"--cgroup-parent={sandbox.cgroup.parent}/build"] if sandbox.cgroup.parent else []
+    return ["--layers", "--rm", "--force-rm", *parent]
 
 
 def _arguments(spec: BuildSpec) -> list[str]:

@@ -1,8 +1,8 @@
 """The layer cache: one read-only image store per registry, filled from runs that built well.
 
 A run sees its registry's store beside its own and finds layers there; it never writes into it. What a build made is
-copied over by way of a layout in the run's folder, since no program can open two stores. Names say nothing: an image
-is in the cache under its id only, and what a Dockerfile may build upon is decided by the pull, with the run's logins.
+copied over by way of an archive in the run's folder, since no program can open two stores. What a Dockerfile may build
+upon is not decided here, but by the pull with the run's own logins: names of the store mean nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from darsena.engine.podman.sandbox import Sandbox
 
 LIMIT_BYTES = 20 * 1024**3
 _COPY_S = 300.0
-_PREFIX = "localhost/darsena-cache"
 
 _log = structlog.get_logger(__name__)
 
@@ -39,34 +38,27 @@ class CacheLease:
 
 async def promote(sandbox: Sandbox) -> None:
     """Copy what the run built into its registry's store. Failing costs speed only, so it is noted and no more."""
-    own = await _list(sandbox, {})
     extra = {"CONTAINERS_STORAGE_CONF": str(sandbox.paths.inside / "config/cache-storage.conf")}
+    extra["CONTAINERS_CONF"] = str(sandbox.paths.inside / "config/cache-containers.conf")
     known = await _list(sandbox, extra)
-    for image in own:
-        if image not in known and not await _copy(sandbox, image, extra):
-            return
+    new = [image for image in await _list(sandbox, {}) if image not in known]
+    if not new:
+        return
+    archive = f"{sandbox.paths.inside / 'tmp' / 'layers.tar'}"
+    save = ["podman", "--log-level=error", "save", "--quiet", "--multi-image-archive", f"--output={archive}", *new]
+    answer = await sandbox.ask(save, timeout_s=_COPY_S)
+    if answer.code == 0:
+        with await asyncio.to_thread(_Writer, sandbox.paths.cache_host):
+            load = ["podman", "--log-level=error", "load", "--quiet", f"--input={archive}"]
+            answer = await sandbox.ask(load, extra=extra, timeout_s=_COPY_S)
+    if answer.code:
+        _log.warning("layers_not_cached", count=len(new), reason=answer.message)
 
 
 async def _list(sandbox: Sandbox, extra: dict[str, str]) -> list[str]:
-    """Ids, oldest first: a child's layers are there when it comes."""
-    program = ["buildah", "--log-level=error", "images", "--all", "--quiet", "--no-trunc"]
-    answer = await sandbox.ask(program, namespace=True, extra=extra)
-    ids = (line.strip().removeprefix("sha256:") for line in answer.out.splitlines())
-    return list(dict.fromkeys(reversed([image for image in ids if image])))
-
-
-async def _copy(sandbox: Sandbox, image: str, extra: dict[str, str]) -> bool:
-    layout = f"oci:{sandbox.paths.inside / 'tmp' / 'layout'}:{image}"
-    skopeo = ["skopeo", "copy", "--quiet", "--insecure-policy"]
-    export = [*skopeo, "--dest-oci-accept-uncompressed-layers", f"containers-storage:@{image}", layout]
-    answer = await sandbox.ask(export, namespace=True, timeout_s=_COPY_S)
-    if answer.code == 0:
-        with await asyncio.to_thread(_Writer, sandbox.paths.cache_host):
-            target = f"containers-storage:{_PREFIX}:{image}"
-            answer = await sandbox.ask([*skopeo, layout, target], namespace=True, extra=extra, timeout_s=_COPY_S)
-    if answer.code:
-        _log.info("layer_not_cached", image=image[:12], reason=answer.message)
-    return answer.code == 0
+    program = ["podman", "--log-level=error", "images", "--all", "--quiet", "--no-trunc"]
+    answer = await sandbox.ask(program, extra=extra)
+    return list(dict.fromkeys(line.strip().removeprefix("sha256:") for line in answer.out.splitlines()))
 
 
 class _Writer:

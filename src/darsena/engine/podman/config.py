@@ -19,6 +19,7 @@ _OPEN_FILES_MAX = 16384
 def write(paths: Paths, spec: RunSpec, transport: Transport, runtime: str, owner: tuple[int, int] | None) -> None:
     files = {
         "config/containers.conf": _containers(paths, runtime),
+        "config/cache-containers.conf": _containers(paths, runtime, "cache-libpod"),
         "config/storage.conf": _storage(paths),
         "config/cache-storage.conf": _cache_storage(paths),
         "config/registries.conf": _registries({}),
@@ -70,7 +71,7 @@ def _give(path: Path, owner: tuple[int, int] | None) -> None:
         os.chown(path, *owner)
 
 
-def _containers(paths: Paths, runtime: str) -> str:
+def _containers(paths: Paths, runtime: str, folder: str = "libpod") -> str:
     limits: list[str] = []
     for name, kind in (("nofile", resource.RLIMIT_NOFILE), ("nproc", resource.RLIMIT_NPROC)):
         hard = resource.getrlimit(kind)[1]
@@ -85,7 +86,8 @@ cgroup_manager = "cgroupfs"
 events_logger = "none"
 lock_type = "file"
 runtime = {json.dumps(runtime)}
-tmp_dir = {json.dumps(str(paths.inside / "xdg/libpod"))}
+static_dir = {json.dumps(str(paths.inside / "tools" / folder))}
+tmp_dir = {json.dumps(str(paths.inside / "xdg" / folder))}
 volume_path = {json.dumps(str(paths.inside / "store/volumes"))}
 [network]
 network_config_dir = {json.dumps(str(paths.inside / "net/config"))}
@@ -97,6 +99,7 @@ def _storage(paths: Paths) -> str:
     return f"""[storage]
 driver = "overlay"
 graphroot = {json.dumps(str(paths.inside / "store"))}
+rootless_storage_path = {json.dumps(str(paths.inside / "store"))}
 runroot = {json.dumps(str(paths.inside / "runroot"))}
 [storage.options]
 additionalimagestores = {json.dumps(stores)}
@@ -108,6 +111,7 @@ def _cache_storage(paths: Paths) -> str:
     return f"""[storage]
 driver = "overlay"
 graphroot = {json.dumps(str(paths.cache_inside / "store"))}
+rootless_storage_path = {json.dumps(str(paths.cache_inside / "store"))}
 runroot = {json.dumps(str(paths.inside / "tmp" / "cache-runroot"))}
 """
 

@@ -55,7 +55,7 @@ class _Session:
 class PodmanEngine:
     def __init__(self, state: Path, transport: Transport, mode: Mode | None = None) -> None:
         """`mode` = use this one (`root`) instead of the safest that the machine allows."""
-        self._mode = mode
+        self._mode: Mode | None = mode
         self._state = state
         self._transport = transport
         self._machine: Machine | None = None
