@@ -14,6 +14,7 @@ from darsena.api.http import Request, Response, Scope, Send, json_response
 from darsena.api.router import Route, Router
 from darsena.core.errors import (
     BlobUnknown,
+    ContentCorrupt,
     MethodNotAllowed,
     RequestInvalid,
     RequestTooLarge,
@@ -94,6 +95,8 @@ class Registry:
                 raise RuntimeError("inside")
             case "/echo":
                 return Response(200, await request.body(16))
+            case "/corrupt":
+                return Response(200, _broken(), length=6)
             case "/stream":
                 return Response(200, _chunks(), length=6)
             case _:
@@ -103,6 +106,11 @@ class Registry:
 async def _chunks() -> AsyncIterator[bytes]:
     yield b"abc"
     yield b"def"
+
+
+async def _broken() -> AsyncIterator[bytes]:
+    yield b"abc"
+    raise ContentCorrupt("the second segment")
 
 
 async def _control(request: Request) -> Response:
@@ -203,6 +211,12 @@ async def test_head_has_the_headers_of_get_and_no_body(edge: Edge) -> None:
     got, head = await ask(edge, "GET", "/stream", [HOST]), await ask(edge, "HEAD", "/stream", [HOST])
     assert (got.body, head.body) == (b"abcdef", b"")
     assert head.headers["content-length"] == got.headers["content-length"] == "6"
+
+
+async def test_a_body_that_cannot_be_read_on_is_cut_off(edge: Edge) -> None:
+    """The connection ends short of the announced length: no client takes it for the whole."""
+    answer = await ask(edge, "GET", "/corrupt", [HOST])
+    assert (answer.status, answer.body, answer.headers["content-length"]) == (200, b"abc", "6")
 
 
 # --- routes ------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Deleting tags, manifests, blobs, repositories (distribution-spec 1.1, Content Management; ACR data plane, 5 and 6)."""
+"""Deleting tags, manifests, blobs, repositories (distribution-spec 1.1, Content Management; ACR data plane, 5, 6)."""
 
 from __future__ import annotations
 

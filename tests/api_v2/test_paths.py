@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from darsena.api.v2.paths import Kind, Target, parse_acr, parse_v2
-from darsena.core.errors import RouteUnknown
 from darsena.core.names import RepositoryName
 
 from .world import World, digest_of
@@ -103,12 +102,6 @@ def test_v2_paths(path: str, kind: Kind, repository: str, reference: str) -> Non
 @pytest.mark.parametrize(("path", "kind", "repository", "reference"), ACR)
 def test_acr_paths(path: str, kind: Kind, repository: str, reference: str) -> None:
     assert parse_acr(path) == Target(kind, RepositoryName(repository), reference)
-
-
-@pytest.mark.parametrize("path", NOWHERE)
-def test_paths_of_nothing(path: str) -> None:
-    with pytest.raises(RouteUnknown):
-        (parse_acr if path.startswith("/acr") else parse_v2)(path if path.startswith(("/v2", "/acr/v1")) else "/v2x")
 
 
 async def test_no_route(world: World) -> None:

@@ -114,7 +114,10 @@ class Edge:
         response = await _respond(request, handle, render)
         if not request.body_ended:
             await _drain(request, response)
-        await send_response(request, response, send)
+        try:
+            await send_response(request, response, send)
+        except Exception:  # in the middle of a body: what is not sent tells the client that it has not all
+            _log.exception("response_cut_off", path=request.raw_path, correlation_id=request.correlation_id)
         self._log_line(request, response, started)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send, response: Response) -> None:
