@@ -33,7 +33,7 @@ from darsena.jobs.runner import JobRunner
 from darsena.local import logs
 from darsena.local.owner import ensure_owner_file
 from darsena.local.rooms import Rooms, open_rooms
-from darsena.local.trust import Machine, keep_names
+from darsena.local.trust import keep_names, make_trust
 from darsena.registry.hot_lookup import HotLookup
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("darsena.app")
@@ -113,13 +113,13 @@ def list_loops(rooms: Rooms) -> dict[str, Loop]:
 
     async def names(stop: asyncio.Event) -> None:
         """A new registry is a new name: where `darsena trust` was run, what it wrote is kept up to date."""
+        trust = make_trust(rooms.marker.addresses, rooms.folder.ca_file, rooms.stamp.uid)
         known: list[str] = []
         while not stop.is_set():
             page = await rooms.resources.list_registries(rooms.stamp.subscription_id, limit=1000)
             found = [row.name for row in page.items]
             if found != known:
-                arguments = (Machine(), rooms.marker.addresses, rooms.folder.ca_file, rooms.stamp.uid, found)
-                for line in await asyncio.to_thread(keep_names, *arguments):
+                for line in await asyncio.to_thread(keep_names, trust, found):
                     _log.info("names_kept", change=line)
                 known = found
             await _sleep(stop, _NAMES_S)

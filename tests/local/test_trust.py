@@ -8,7 +8,7 @@ import pytest
 
 from darsena.local.addresses import Addresses
 from darsena.local.logs import mask
-from darsena.local.trust import Machine, Trust, has_names, keep_names
+from darsena.local.trust import Machine, Trust, keep_names
 
 ADDRESSES = Addresses.choose("", 8443)
 HOSTS = "127.0.0.1 localhost\n# mine\n10.0.0.1 elsewhere\n"
@@ -67,7 +67,7 @@ def test_somebody_elses_files_stay(machine: Machine) -> None:
 def test_a_hosts_file_without_a_last_newline(machine: Machine) -> None:
     machine.hosts.write_text("127.0.0.1 localhost")
     make(machine).apply([])
-    assert machine.hosts.read_text().startswith("127.0.0.1 localhost\n# BEGIN darsena")
+    assert machine.hosts.read_text().startswith("127.0.0.1 localhost\n# BEGIN darsena-abcdef01 ")
 
 
 def test_without_root_only_the_own_podman_is_changed(machine: Machine) -> None:
@@ -78,12 +78,22 @@ def test_without_root_only_the_own_podman_is_changed(machine: Machine) -> None:
 
 
 def test_names_are_kept_only_where_they_were_asked_for(machine: Machine) -> None:
-    arguments = (machine, ADDRESSES, machine.hosts.parent / "ca.pem", "abcdef0123456789")
-    assert keep_names(*arguments, ["newreg"]) == []
+    assert keep_names(make(machine), ["newreg"]) == []
     make(machine).apply([])
-    assert has_names(machine.hosts)
-    keep_names(*arguments, ["newreg"])
+    keep_names(make(machine), ["newreg"])
     assert "newreg.azurecr.localhost" in machine.hosts.read_text()
+
+
+def test_two_stamps_keep_apart(machine: Machine) -> None:
+    """Undoing one leaves the other's names; a stamp that was never trusted writes nothing."""
+    other = Trust(machine, ADDRESSES, machine.hosts.parent / "ca.pem", "0123456789abcdef", root=True)
+    make(machine).apply(["mine"])
+    assert not other.is_applied()
+    assert keep_names(other, ["theirs"]) == []
+    other.apply(["theirs"])
+    make(machine).undo()
+    assert "theirs.azurecr.localhost" in machine.hosts.read_text()
+    assert "mine.azurecr.localhost" not in machine.hosts.read_text()
 
 
 @pytest.mark.parametrize(

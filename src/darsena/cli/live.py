@@ -78,7 +78,7 @@ class LiveReporter:
         self._live.start()
 
     def waiting(self, why: str, waited_s: float) -> None:
-        self._wait = f"{why} for {human_seconds(waited_s)}"
+        self._wait = f"{why} for {human_seconds(waited_s)}" if waited_s >= 1 else why
 
     def line(self, text: str) -> None:
         self._wait = ""

@@ -41,13 +41,14 @@ class Supervisor(Granian):  # pyright: ignore[reportGeneralTypeIssues,reportUnty
     """Granian's own supervisor, with an orderly end: builds first, then requests, then exit 0."""
 
     on_drain: Callable[[], None]
+    is_draining = False
 
     def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
         """The first signal drains; a second one ends at once."""
-        if getattr(self, "_draining", False):
+        if self.is_draining:
             super().signal_handler_interrupt(*args, **kwargs)  # pyright: ignore[reportUnknownMemberType]
             return
-        self._draining = True
+        self.is_draining = True
         threading.Thread(target=self._drain, daemon=True).start()
 
     def _drain(self) -> None:
@@ -113,11 +114,11 @@ def _keep_serving(stamp: Stamp) -> int:
             code = end.code if isinstance(end.code, int) else 1
         reason = failure.read()
         crashes = crashes + 1 if time.monotonic() - started < 30 else 1
-        if code == 0 or reason or not ready.is_set() or crashes >= _CRASHES_IN_A_ROW:
+        if code == 0 or server.is_draining or reason or not ready.is_set() or crashes >= _CRASHES_IN_A_ROW:
             break
         _log("api_worker_restarted", crashes=crashes)
     agent.stop()
-    if code != 0:
+    if code != 0 and not server.is_draining:
         raise StartFailure(reason or "the API worker ends again and again; its own messages above say why")
     return 0
 

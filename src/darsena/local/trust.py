@@ -16,8 +16,8 @@ from darsena.core.errors import Problem, StartFailure
 from darsena.local.addresses import Addresses
 from darsena.local.folder import Folder
 
-_BEGIN = "# BEGIN darsena (made by `darsena trust`, removed by `darsena trust --undo`)"
-_END = "# END darsena"
+_BEGIN = "# BEGIN {name} (made by `darsena trust`, removed by `darsena trust --undo`)"
+_END = "# END {name}"
 _NAME = "darsena-{stamp}"
 
 
@@ -58,6 +58,14 @@ class Trust:
             done += [self._put_hosts(servers), self._put_system()]
         return [line for line in done if line]
 
+    def is_applied(self) -> bool:
+        """Whether this stamp's block stands in the hosts file, and it can be written."""
+        hosts = self._machine.hosts
+        try:
+            return _BEGIN.format(name=self._name) in hosts.read_text("utf-8") and os.access(hosts, os.W_OK)
+        except OSError:
+            return False
+
     def undo(self) -> list[str]:
         done: list[str] = []
         for folder in (*self._client_folders(), self._machine.containerd):
@@ -95,8 +103,10 @@ class Trust:
         """Replace our marked block, leaving every other line as it is."""
         path = self._machine.hosts
         before = path.read_text("utf-8") if path.exists() else ""
-        rest = _without_block(before)
-        block = "\n".join([_BEGIN, *lines, _END]) + "\n" if lines else ""
+        rest = _without_block(before, self._name)
+        block = (
+            "\n".join([_BEGIN.format(name=self._name), *lines, _END.format(name=self._name)]) + "\n" if lines else ""
+        )
         after = (rest if not rest or rest.endswith("\n") else rest + "\n") + block
         if after == before:
             return ""
@@ -158,34 +168,22 @@ def list_registries(folder: Folder) -> list[str]:
         return []
 
 
-def keep_names(
-    machine: Machine, addresses: Addresses, ca_file: Path, stamp_uid: str, registries: list[str]
-) -> list[str]:
-    """Bring what `darsena trust` wrote up to date with the registries there are now; nothing where it wrote nothing."""
-    if not has_names(machine.hosts) or not os.access(machine.hosts, os.W_OK):
-        return []
-    return Trust(machine, addresses, ca_file, stamp_uid, root=os.geteuid() == 0).apply(registries)
-
-
-def has_names(hosts: Path = Path("/etc/hosts")) -> bool:
-    """Whether `darsena trust` keeps a block in the hosts file."""
-    try:
-        return _BEGIN in hosts.read_text("utf-8")
-    except OSError:
-        return False
+def keep_names(trust: Trust, registries: list[str]) -> list[str]:
+    """Bring what `darsena trust` wrote for this stamp up to date with its registries, if it wrote anything."""
+    return trust.apply(registries) if trust.is_applied() else []
 
 
 def _host(server: str) -> str:
     return server.partition(":")[0]
 
 
-def _without_block(text: str) -> str:
+def _without_block(text: str, name: str) -> str:
     kept: list[str] = []
     inside = False
     for line in text.splitlines(keepends=True):
-        if line.strip() == _BEGIN:
+        if line.strip() == _BEGIN.format(name=name):
             inside = True
-        elif inside and line.strip() == _END:
+        elif inside and line.strip() == _END.format(name=name):
             inside = False
         elif not inside:
             kept.append(line)
