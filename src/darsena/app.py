@@ -225,8 +225,12 @@ def _own_routes(document: dict[str, Any]) -> list[Route]:
 
 
 def _die_with_parent() -> None:
-    """A supervisor that is killed takes its worker along: nothing is left that still answers."""
+    """A supervisor that is killed takes its worker along: nothing is left that still answers.
+
+    In a process group of its own the worker hears of Ctrl-C through the supervisor only, which lets builds end first.
+    """
     parent = os.getppid()
+    os.setpgid(0, 0)
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)

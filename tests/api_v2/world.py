@@ -234,15 +234,17 @@ class World:
             assert (await self.push_manifest(repository, reference, index)).status == 201
         return index
 
-    def kinds(self, registry: str = "regone") -> list[str]:
-        """Kinds of the registry's journal entries so far."""
+    def events(self, registry: str = "regone") -> list[dict[str, Any]]:
+        """The registry's journal so far."""
         stream = to_registry(REGISTRIES[registry]).stream
-        return [entry.kind for entry in self.db.read_sync(list_entries, stream, after=0)]
+        entries = self.db.read_sync(list_entries, stream, after=0)
+        return [{"kind": entry.kind, **entry.decode()} for entry in entries]
+
+    def kinds(self, registry: str = "regone") -> list[str]:
+        return [event["kind"] for event in self.events(registry)]
 
     def last_event(self, registry: str = "regone") -> dict[str, Any]:
-        stream = to_registry(REGISTRIES[registry]).stream
-        entry = self.db.read_sync(list_entries, stream, after=0)[-1]
-        return {"kind": entry.kind, **entry.decode()}
+        return self.events(registry)[-1]
 
 
 def image(config: bytes, *layers: bytes, **more: Any) -> dict[str, Any]:

@@ -165,7 +165,7 @@ def test_a_queued_run_says_its_position_and_why(darsena: Darsena, server: FakeSe
     def queued() -> Run:
         run = successful_run()
         run.looks_before_start = 2
-        run.resource["properties"]["queue"] = {"position": 3, "reason": "2 of 2 processors are in use"}
+        run.resource["properties"].update(queuePosition=3, queueReason="2 of 2 processors are in use")
         return run
 
     server.state.next_run = queued

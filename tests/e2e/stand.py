@@ -79,6 +79,7 @@ class Stand:
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
+                start_new_session=True,
             )
         if wait:
             self.wait_ready()

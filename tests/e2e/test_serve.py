@@ -96,6 +96,15 @@ def test_sigterm_drains_and_exits_0(tmp_path: Path) -> None:
         assert stand.health() is None
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_the_whole_group_drains_too(tmp_path: Path, number: signal.Signals) -> None:
+    """As Ctrl-C in a terminal and service managers send it."""
+    with standing(tmp_path, "--no-build") as stand:
+        os.killpg(stand.process.pid, number)  # type: ignore[union-attr]
+        assert stand.process.wait(20) == 0  # type: ignore[union-attr]
+        assert stand.health() is None
+
+
 def test_killed_worker_is_replaced(tmp_path: Path) -> None:
     with standing(tmp_path, "--no-build") as stand:
         first = stand.worker_pid()

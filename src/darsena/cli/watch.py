@@ -13,7 +13,7 @@ from darsena.cli.progress import PlainReporter, Reporter
 from darsena.cli.terminal import ask, is_interactive, say
 from darsena.client.errors import CallRefused, ClientProblem
 from darsena.client.run_requests import FINISHED, status_of, status_of_log
-from darsena.client.shapes import Object, as_object, properties
+from darsena.client.shapes import Object, properties
 from darsena.core.clock import parse_time
 
 if TYPE_CHECKING:
@@ -116,14 +116,13 @@ def _settled(runs: Runs, run_id: str) -> Object:
 def _report_waiting(run: Object, reporter: Reporter) -> None:
     """Position, reason and since when, as far as the server tells."""
     facts = properties(run)
-    queue = as_object(facts.get("queue"))
     try:
-        since_s = parse_time(str(queue.get("since") or facts.get("createTime"))) / 1_000_000
+        since_s = parse_time(str(facts.get("createTime"))) / 1_000_000
     except ValueError:
         since_s = time.time()
     status = status_of(run)
     if status == "Queued":
-        position, reason = queue.get("position"), queue.get("reason")
+        position, reason = facts.get("queuePosition"), facts.get("queueReason")
         why = "queued" + (f" at position {position}" if position else "") + (f": {reason}" if reason else "")
         reporter.waiting(why, round(max(time.time() - since_s, 0.0)))
     elif status not in FINISHED:

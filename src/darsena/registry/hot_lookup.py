@@ -35,8 +35,9 @@ SELECT b.size
 FROM repository AS r
 JOIN repository_blob AS l ON l.repository_id = r.id
 JOIN blob AS b ON b.registry_uid = r.registry_uid AND b.digest = l.digest
-WHERE r.registry_uid = ? AND r.name = ? AND l.digest = ? AND r.read_enabled
+WHERE r.registry_uid = ? AND r.name = ? AND l.digest = ? AND r.read_enabled AND b.gc_marked_at IS NULL
 """
+"""Not what gc has marked: the long way clears the mark before it answers, since a push may rely on the answer."""
 STATEMENTS = {"manifest by tag": _BY_TAG, "manifest by digest": _BY_DIGEST, "sealed": _SEALED, "blob": _BLOB}
 
 _CAPACITY = 50_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 
 from darsena.core.digest import Digest
@@ -13,6 +14,8 @@ from darsena.core.errors import (
     ManifestUnknown,
     RepositoryUnknown,
     RequestTooLarge,
+    StorageFull,
+    Unavailable,
 )
 from darsena.core.failpoints import failpoint
 from darsena.core.media_types import IMAGE_CONFIGS
@@ -99,7 +102,22 @@ class Manifests:
 
     async def get_blob_size(self, registry: Registry, repository: RepositoryName, digest: Digest) -> int:
         """Bytes of a blob that may be served from this repository. Raises RepositoryUnknown, BlobUnknown, Locked."""
-        return await self._db.read(self.find_blob_size, registry.uid, repository, digest)
+
+        def read(tx: Tx) -> tuple[int, bool]:
+            size = self.find_blob_size(tx, registry.uid, repository, digest)
+            return size, blobs.is_marked(tx, registry.uid, digest)
+
+        size, is_marked = await self._db.read(read)
+        if is_marked:
+            with suppress(StorageFull, Unavailable):  # reads go on where writes cannot
+                await self._db.transact(self._keep_blob, registry, repository, digest)
+        return size
+
+    def _keep_blob(self, tx: Tx, registry: Registry, name: RepositoryName, digest: Digest) -> None:
+        """A push may rely on what we answer: gc starts anew with this blob."""
+        if not blobs.keep(tx, registry.uid, digest):
+            raise BlobUnknown(str(digest))
+        self.find_blob_size(tx, registry.uid, name, digest)
 
     def find_blob_size(self, tx: Tx, registry_uid: str, name: RepositoryName, digest: Digest) -> int:
         repository = get_readable(tx, registry_uid, name)

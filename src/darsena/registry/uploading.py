@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from darsena.core.digest import Digest
-from darsena.core.errors import Locked, Problem, RangeNotSatisfiable, ResourceUnknown, UploadUnknown
+from darsena.core.errors import BlobUnknown, Locked, Problem, RangeNotSatisfiable, ResourceUnknown, UploadUnknown
 from darsena.core.failpoints import failpoint
 from darsena.core.ids import new_uid
 from darsena.core.names import RepositoryName
@@ -16,6 +16,7 @@ from darsena.registry.events import BlobAdded, BlobLinked, RepositoryCreated
 from darsena.registry.model import Registry, Repository
 from darsena.registry.store import blobs, repositories, uploads
 from darsena.storage.port import BlobStore, UploadStore
+from darsena.storage.workers import settle
 
 UPLOAD_LIFETIME_US = 7 * 86_400 * 1_000_000
 """An upload that is not continued for a week is removed."""
@@ -95,9 +96,11 @@ class Uploading:
         async with self._one_at_a_time(registry.uid, uid):
             if chunks is not None:
                 await self._append_last(registry.uid, uid, chunks, at)
-            size = await self._store.commit(registry.uid, uid, expected)
-            failpoint("push.after_blob_commit")
-            await self._db.transact(self._link, registry, repository, expected, size, uid)
+            async with self._blobs.hold(registry.uid, expected):  # gc keeps off until the row is there (see gc.py)
+                size = await self._store.commit(registry.uid, uid, expected)
+                failpoint("push.after_blob_commit")
+                linking = self._db.transact(self._add_and_link, registry, repository, expected, size, uid)
+                await settle([asyncio.ensure_future(linking)])  # a cancelled caller holds on to its end too
             failpoint("push.after_blob_link")
         return size
 
@@ -120,10 +123,16 @@ class Uploading:
             size = self._find_in(tx, registry, digest, sources)
             if size is None:
                 return False
-            self._link(tx, registry, repository, digest, size, None)
+            found = ensure_repository(tx, registry, repository)
+            if not blobs.keep(tx, registry.uid, digest):
+                raise BlobUnknown(str(digest))
+            self._link(tx, registry, found, digest)
             return True
 
-        return await self._db.transact(write)
+        try:
+            return await self._db.transact(write)
+        except BlobUnknown:
+            return False  # gc was faster: the client uploads it
 
     async def list_holders(self, registry: Registry, digest: Digest) -> list[str]:
         """Repositories that hold the blob: candidates for a mount without `from`."""
@@ -151,16 +160,18 @@ class Uploading:
                 return size
         return None
 
-    def _link(
-        self, tx: Tx, registry: Registry, name: RepositoryName, digest: Digest, size: int, uid: str | None
+    def _add_and_link(
+        self, tx: Tx, registry: Registry, name: RepositoryName, digest: Digest, size: int, uid: str
     ) -> None:
         repository = ensure_repository(tx, registry, name)
         if blobs.add(tx, registry.uid, digest, size):
             tx.emit(registry.stream, BlobAdded(digest=str(digest), size=size))
+        self._link(tx, registry, repository, digest)
+        uploads.remove(tx, uid)
+
+    def _link(self, tx: Tx, registry: Registry, repository: Repository, digest: Digest) -> None:
         if blobs.link(tx, repository.id, digest):
-            tx.emit(registry.stream, BlobLinked(repository=name, digest=str(digest)))
-        if uid is not None:
-            uploads.remove(tx, uid)
+            tx.emit(registry.stream, BlobLinked(repository=repository.name, digest=str(digest)))
 
     async def _check_open(self, registry: Registry, repository: RepositoryName, uid: str, principal: str) -> None:
         if not await self._db.read(uploads.is_open, uid, registry.uid, repository, principal):

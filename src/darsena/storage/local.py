@@ -34,6 +34,9 @@ class LocalStorage:
     async def sweep(self, registry: str, before_us: int) -> int:
         return await self._workers.disk(_sweep, self.layout.registry(registry), before_us)
 
+    async def measure_leftovers(self, registry: str, before_us: int) -> tuple[int, int]:
+        return await self._workers.disk(_measure, self.layout.registry(registry), before_us)
+
     async def close(self) -> None:
         await self._workers.close()
 
@@ -46,16 +49,25 @@ def _registries(folder: Path) -> list[str]:
 
 def _sweep(folder: Path, before_us: int) -> int:
     removed = 0
-    for path in _temporaries(folder):
+    for path, _ in _old_temporaries(folder, before_us):
         with suppress(FileNotFoundError):
-            if os.stat(path).st_mtime_ns // 1000 < before_us:
-                os.unlink(path)
-                removed += 1
+            os.unlink(path)
+            removed += 1
     return removed
 
 
-def _temporaries(folder: Path) -> Iterator[Path]:
+def _measure(folder: Path, before_us: int) -> tuple[int, int]:
+    sizes = [size for _, size in _old_temporaries(folder, before_us)]
+    return len(sizes), sum(sizes)
+
+
+def _old_temporaries(folder: Path, before_us: int) -> Iterator[tuple[Path, int]]:
+    """Each with its size."""
     for parent, _, files in os.walk(folder):
         for name in files:
             if is_temporary(name):
-                yield Path(parent) / name
+                path = Path(parent) / name
+                with suppress(FileNotFoundError):
+                    status = os.stat(path)
+                    if status.st_mtime_ns // 1000 < before_us:
+                        yield path, status.st_size

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 
 from darsena.core.digest import Digest
@@ -14,6 +14,8 @@ from darsena.storage import disk
 from darsena.storage.frames import BLOB, SEGMENT_BYTES
 from darsena.storage.keyring import Keyring
 from darsena.storage.layout import ALGORITHMS, Layout, is_trash, trash_name
+from darsena.storage.local_holds import hold, remove_free
+from darsena.storage.port import ChooseBlobs, StoredBlob
 from darsena.storage.reading import SMALL_SCRATCH_BYTES, StoredObject, pieces, read_small_now
 from darsena.storage.workers import Workers
 
@@ -45,7 +47,20 @@ class LocalBlobs:
     async def delete(self, registry: str, digest: Digest) -> None:
         await self._workers.disk(_delete, self._layout.blob(registry, digest))
 
+    def hold(self, registry: str, digest: Digest) -> AbstractAsyncContextManager[None]:
+        return hold(self._workers, self._layout.blob(registry, digest).parent)
+
+    async def remove(
+        self, registry: str, digests: Sequence[Digest], before_us: int, choose: ChooseBlobs
+    ) -> list[StoredBlob]:
+        places = {digest: self._layout.blob(registry, digest) for digest in digests}
+        return await remove_free(self._workers, places, before_us, choose)
+
     async def list(self, registry: str) -> AsyncIterator[tuple[Digest, int]]:
+        async for found in self.scan(registry):
+            yield found.digest, found.stored_bytes
+
+    async def scan(self, registry: str) -> AsyncIterator[StoredBlob]:
         for algorithm in ALGORITHMS:
             parent = self._layout.blobs(registry) / algorithm
             for folder in await self._workers.disk(_names, parent):
@@ -106,10 +121,12 @@ def _names(folder: Path) -> list[str]:
     return []
 
 
-def _blobs_in(folder: Path, algorithm: str) -> list[tuple[Digest, int]]:
-    found: list[tuple[Digest, int]] = []
+def _blobs_in(folder: Path, algorithm: str) -> list[StoredBlob]:
+    found: list[StoredBlob] = []
     with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
         for entry in entries:
             with suppress(DigestInvalid, FileNotFoundError):
-                found.append((Digest.parse(f"{algorithm}:{entry.name}"), entry.stat().st_size))
+                digest, status = Digest.parse(f"{algorithm}:{entry.name}"), entry.stat()
+                written_us = status.st_mtime_ns // 1000
+                found.append(StoredBlob(digest=digest, stored_bytes=status.st_size, written_us=written_us))
     return found

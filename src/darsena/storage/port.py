@@ -8,7 +8,8 @@ ResourceUnknown: the registry's key is destroyed, so nothing of it can ever be r
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,6 +24,19 @@ class StoredUpload:
     stored_bytes: int
     written_us: int
     """When it was last written, by the store's own clock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredBlob:
+    """A finished blob as the store sees it, for gc and comparisons with the database."""
+
+    digest: Digest
+    stored_bytes: int
+    written_us: int
+    """When its bytes were put there, by the store's own clock."""
+
+
+ChooseBlobs = Callable[[Sequence[Digest]], Awaitable[set[Digest]]]
 
 
 class BlobReader(Protocol):
@@ -59,6 +73,28 @@ class BlobStore(BlobReader, Protocol):
 
     def list(self, registry: str) -> AsyncIterator[tuple[Digest, int]]:
         """(digest, stored bytes), in no order."""
+        ...
+
+    def scan(self, registry: str) -> AsyncIterator[StoredBlob]:
+        """`list`, with the time of each."""
+        ...
+
+    def hold(self, registry: str, digest: Digest) -> AbstractAsyncContextManager[None]:
+        """While held, by any number of holders, `remove` passes this blob over.
+
+        Held by whoever puts bytes there, or finds them there, until the row that needs them is committed.
+        """
+        ...
+
+    async def remove(
+        self, registry: str, digests: Sequence[Digest], before_us: int, choose: ChooseBlobs
+    ) -> list[StoredBlob]:
+        """Remove those that nobody holds, that were written before `before_us`, and that `choose` names.
+
+        `choose` is asked while no new holder is let in, so what it says stays true until the bytes are gone. Holders
+        wait no longer than it takes to answer and to rename. Not durable: after a power cut the bytes may be there
+        again, as garbage. Returns what was removed.
+        """
         ...
 
     async def drop(self, registry: str) -> None:
@@ -171,6 +207,10 @@ class Storage(Protocol):
 
     async def sweep(self, registry: str, before_us: int) -> int:
         """Remove what interrupted writes left behind and was last written before `before_us`; returns how many."""
+        ...
+
+    async def measure_leftovers(self, registry: str, before_us: int) -> tuple[int, int]:
+        """(number, stored bytes) of what `sweep` would remove."""
         ...
 
     async def close(self) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from darsena.core.clock import Clock, SystemClock
@@ -16,7 +17,7 @@ from darsena.core.errors import (
     UploadInvalid,
     UploadUnknown,
 )
-from darsena.storage.port import StoredUpload
+from darsena.storage.port import ChooseBlobs, StoredBlob, StoredUpload
 
 _PIECE_BYTES = 256 << 10
 _SMALL_BYTES = 1 << 20
@@ -32,6 +33,10 @@ class _Upload:
 @dataclass(slots=True)
 class _Registry:
     blobs: dict[Digest, bytes] = field(default_factory=dict[Digest, bytes])
+    written: dict[Digest, int] = field(default_factory=dict[Digest, int])
+    held: dict[Digest, int] = field(default_factory=dict[Digest, int])
+    """How many holders each blob has."""
+    removing: asyncio.Lock = field(default_factory=asyncio.Lock)
     uploads: dict[str, _Upload] = field(default_factory=dict[str, _Upload])
     sources: dict[str, bytes] = field(default_factory=dict[str, bytes])
     blocks: dict[str, dict[str, bytes]] = field(default_factory=dict[str, dict[str, bytes]])
@@ -57,6 +62,9 @@ class MemoryStorage:
 
     async def sweep(self, registry: str, before_us: int) -> int:
         return 0
+
+    async def measure_leftovers(self, registry: str, before_us: int) -> tuple[int, int]:
+        return 0, 0
 
     async def close(self) -> None:
         return None
@@ -90,8 +98,36 @@ class MemoryBlobs:
         self._registries[registry].blobs.pop(digest, None)
 
     async def list(self, registry: str) -> AsyncIterator[tuple[Digest, int]]:
-        for digest, content in dict(self._registries[registry].blobs).items():
-            yield digest, len(content)
+        async for found in self.scan(registry):
+            yield found.digest, found.stored_bytes
+
+    async def scan(self, registry: str) -> AsyncIterator[StoredBlob]:
+        here = self._registries[registry]
+        for digest in list(here.blobs):
+            yield _stored(here, digest)
+
+    @asynccontextmanager
+    async def hold(self, registry: str, digest: Digest) -> AsyncGenerator[None]:
+        here = self._registries[registry]
+        async with here.removing:
+            here.held[digest] = here.held.get(digest, 0) + 1
+        try:
+            yield
+        finally:
+            here.held[digest] -= 1
+
+    async def remove(
+        self, registry: str, digests: Sequence[Digest], before_us: int, choose: ChooseBlobs
+    ) -> list[StoredBlob]:
+        here = self._registries[registry]
+        async with here.removing:
+            free = [digest for digest in digests if digest in here.blobs and not here.held.get(digest)]
+            chosen = await choose(free)
+            going = [_stored(here, digest) for digest in free if digest in chosen]
+            going = [found for found in going if found.written_us < before_us]
+            for found in going:
+                here.blobs.pop(found.digest, None)
+        return going
 
     async def drop(self, registry: str) -> None:
         self._registries.by_uid.pop(registry, None)
@@ -141,6 +177,7 @@ class MemoryUploads:
         async with found.lock:
             expected.check(Digest.of(found.content, expected.algorithm))
             self._registries[registry].blobs[expected] = bytes(found.content)
+            self._registries[registry].written[expected] = self._clock.now_us()
             self._registries[registry].uploads.pop(upload, None)
             return len(found.content)
 
@@ -228,6 +265,11 @@ class MemoryLogs:
 
     async def delete(self, registry: str, name: str) -> None:
         self._registries[registry].logs.pop(name, None)
+
+
+def _stored(here: _Registry, digest: Digest) -> StoredBlob:
+    written_us = here.written.get(digest, 0)
+    return StoredBlob(digest=digest, stored_bytes=len(here.blobs[digest]), written_us=written_us)
 
 
 def _pieces(content: bytes, start: int, stop: int | None) -> list[bytes]:

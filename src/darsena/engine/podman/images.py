@@ -9,10 +9,11 @@ from collections.abc import Mapping
 import msgspec
 
 from darsena.engine.podman.sandbox import Sandbox
-from darsena.engine.port import Image, OutputSink, RunSpec, StepFault, Transport
+from darsena.engine.port import EngineFault, Image, OutputSink, RunSpec, StepFault, Transport
 from darsena.engine.references import ImageReference, map_image, parse_image
 
 _FINAL = ("unauthorized", "denied", "manifest unknown", "not found", "name unknown", "no such host", "no image found")
+_ABSENT = ("no such image", "image not known", "no such object")
 _PULL_S = 1800.0
 _HUB = "registry-1.docker.io"
 
@@ -36,7 +37,9 @@ class Images:
         name = str(parse_image(reference))
         answer = await self._sandbox.ask(["podman", "--log-level=error", "image", "inspect", name])
         if answer.code:
-            return None
+            if any(word in answer.err for word in _ABSENT):
+                return None
+            raise EngineFault(f"podman cannot look into the run's store: {answer.message}")
         facts = msgspec.json.decode(answer.out, type=list[_Inspected])[0]
         digest = facts.digest or None
         # An image that came from an index has both digests; the index's is what a later pull compares with.

@@ -37,12 +37,24 @@ def find_linked_size(tx: Tx, registry_uid: str, repository_id: int, digest: Dige
 def add(tx: Tx, registry_uid: str, digest: Digest, size: int) -> bool:
     """Note that the registry has these bytes; clears a mark of gc. Returns whether it is new."""
     values = {"registry_uid": registry_uid, "digest": digest.stored, "size": size, "created_at": tx.now_us}
-    added = tx.execute(insert_ignore(tx.dialect, blob, values)).rowcount == 1
-    if not added:
-        here = (blob.c.registry_uid == registry_uid) & (blob.c.digest == digest.stored)
-        unmark = update(blob).where(here, blob.c.gc_marked_at.is_not(None)).values(gc_marked_at=None)
-        tx.connection.execute(unmark)  # gc's own note, not a fact for the journal
-    return added
+    while tx.execute(insert_ignore(tx.dialect, blob, values)).rowcount != 1:
+        if keep(tx, registry_uid, digest):
+            return False
+        # gc removed the row between the two statements (PostgreSQL only): it is new again
+    return True
+
+
+def keep(tx: Tx, registry_uid: str, digest: Digest) -> bool:
+    """Clear a mark of gc and hold the row until commit; False when there is no such row (any more)."""
+    here = (blob.c.registry_uid == registry_uid) & (blob.c.digest == digest.stored)
+    unmark = update(blob).where(here).values(gc_marked_at=None)
+    return tx.connection.execute(unmark).rowcount == 1  # gc's own note, not a fact for the journal
+
+
+def is_marked(tx: Tx, registry_uid: str, digest: Digest) -> bool:
+    """Whether gc means to remove it, or a link to it, unless somebody asks for it before."""
+    here = (blob.c.registry_uid == registry_uid) & (blob.c.digest == digest.stored)
+    return tx.execute(select(blob.c.gc_marked_at).where(here)).scalar() is not None
 
 
 def link(tx: Tx, repository_id: int, digest: Digest) -> bool:

@@ -1,0 +1,112 @@
+"""Who puts a blob's bytes into their place and who removes them never work at the same time, in whatever process.
+
+The lock is `flock` on the folder that the place is in: shared for those who put, alone for the remover, which never
+waits for it and passes busy folders over. The kernel gives it up when a process dies, so a crash leaves no lock behind.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from darsena.core.digest import Digest
+from darsena.core.failpoints import failpoint
+from darsena.storage import disk
+from darsena.storage.layout import temporary_beside
+from darsena.storage.port import ChooseBlobs, StoredBlob
+from darsena.storage.workers import Workers
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+@asynccontextmanager
+async def hold(workers: Workers, folder: Path) -> AsyncGenerator[None]:
+    """No `remove_free` takes anything out of the folder meanwhile. Makes the folder when it is absent."""
+    opened: list[int] = []  # reached also when we are cancelled while it is locked
+    try:
+        if not _lock_now(folder, opened):
+            await workers.disk(_lock_waiting, folder, opened)
+        yield
+    finally:
+        _close(opened)
+
+
+def _lock_now(folder: Path, opened: list[int]) -> bool:
+    """The usual case, in the event loop: the folder is there and nobody removes anything in it."""
+    try:
+        opened.append(os.open(folder, _FOLDER))
+        fcntl.flock(opened[0], fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _lock_waiting(folder: Path, opened: list[int]) -> None:
+    """A remover is done in milliseconds."""
+    if not opened:
+        disk.ensure_folder(folder)
+        opened.append(os.open(folder, _FOLDER))
+    fcntl.flock(opened[0], fcntl.LOCK_SH)
+
+
+async def remove_free(
+    workers: Workers, places: Mapping[Digest, Path], before_us: int, choose: ChooseBlobs
+) -> list[StoredBlob]:
+    """See BlobStore.remove. Files are renamed under the lock and unlinked after it, since unlinking takes time."""
+    locked: dict[Path, int] = {}
+    set_aside: list[tuple[Path, StoredBlob]] = []
+    try:
+        try:
+            await workers.disk(_lock_alone, {path.parent for path in places.values()}, locked)
+            ours = [digest for digest, path in places.items() if path.parent in locked]
+            chosen = await choose(ours) if ours else set[Digest]()
+            going = {digest: places[digest] for digest in ours if digest in chosen}
+            await workers.disk(_set_aside, going, before_us, set_aside)
+        finally:
+            _close(locked.values())
+    finally:
+        await workers.disk(_unlink, [path for path, _ in set_aside])
+    return [found for _, found in set_aside]
+
+
+def _lock_alone(folders: set[Path], locked: dict[Path, int]) -> None:
+    """Those that are there and that nobody holds."""
+    for folder in folders:
+        with suppress(FileNotFoundError):
+            fd = os.open(folder, _FOLDER)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(fd)
+            else:
+                locked[folder] = fd
+
+
+def _set_aside(places: Mapping[Digest, Path], before_us: int, set_aside: list[tuple[Path, StoredBlob]]) -> None:
+    for digest, path in places.items():
+        with suppress(FileNotFoundError):
+            status = os.stat(path)
+            written_us = status.st_mtime_ns // 1000
+            if written_us >= before_us:
+                continue
+            failpoint("remove.before_rename")
+            aside = temporary_beside(path)
+            os.rename(path, aside)
+            found = StoredBlob(digest=digest, stored_bytes=status.st_size, written_us=written_us)
+            set_aside.append((aside, found))
+            failpoint("remove.after_rename")
+
+
+def _unlink(paths: Iterable[Path]) -> None:
+    for path in paths:
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+            failpoint("remove.after_unlink")
+
+
+def _close(descriptors: Iterable[int]) -> None:
+    for fd in descriptors:
+        os.close(fd)
