@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import json
 import os
-import signal
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 import structlog
 
 from darsena import __version__
+from darsena.api.admin import list_admin_routes
 from darsena.api.agent import AgentEdge
 from darsena.api.arm.edge import ArmEdge
 from darsena.api.arm_runs import RunsEdge
@@ -30,6 +29,7 @@ from darsena.api.v2.hot import HotPath
 from darsena.api.v2.login_server import LoginServerEdge
 from darsena.core.errors import StartFailure
 from darsena.jobs.runner import JobRunner
+from darsena.jobs.wake import pause
 from darsena.local import logs
 from darsena.local.owner import ensure_owner_file
 from darsena.local.rooms import Rooms, open_rooms
@@ -38,14 +38,12 @@ from darsena.registry.hot_lookup import HotLookup
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("darsena.app")
 
-_PR_SET_PDEATHSIG = 1
 _HOUR_S = 3600.0
 _NAMES_S = 1.0
 
 
 def create() -> Application:
     """Granian's factory: opens the folder that `DARSENA_WORKER` names. A failure goes to the supervisor's pipe."""
-    _die_with_parent()
     order = json.loads(os.environ["DARSENA_WORKER"])
     try:
         rooms = open_rooms(Path(order["data"]), order["flags"])
@@ -116,13 +114,14 @@ def list_loops(rooms: Rooms) -> dict[str, Loop]:
         trust = make_trust(rooms.marker.addresses, rooms.folder.ca_file, rooms.stamp.uid)
         known: list[str] = []
         while not stop.is_set():
+            seen = rooms.resources.changed.generation
             page = await rooms.resources.list_registries(rooms.stamp.subscription_id, limit=1000)
             found = [row.name for row in page.items]
             if found != known:
                 for line in await asyncio.to_thread(keep_names, trust, found):
                     _log.info("names_kept", change=line)
                 known = found
-            await _sleep(stop, _NAMES_S)
+            await pause(stop, _NAMES_S, rooms.resources.changed, seen)
 
     tasks = rooms.tasks
     return {
@@ -132,6 +131,7 @@ def list_loops(rooms: Rooms) -> dict[str, Loop]:
         "retention": tasks.retention.run,
         "jobs": JobRunner(rooms.db, tasks.retention.list_kinds()).run,
         "usage": rooms.usage.run,
+        "gc": rooms.maintenance.gc.run,
     }
 
 
@@ -207,6 +207,7 @@ def _make_control(rooms: Rooms) -> Callable[[Request], Awaitable[Response]]:
     runs = RunsEdge(arm.context, rooms.tasks.runs, rooms.tasks.blobs)
     agent = AgentEdge(rooms.tasks.agents, rooms.folder.agent_token.read_text("utf-8").strip())
     routes = [*directory.routes, *arm.routes, *runs.routes, *list_task_routes(arm.context), *agent.routes]
+    routes += list_admin_routes(arm.context, rooms.maintenance)
     document = make_document(routes, title="Dársena", server_url=addresses.control_url)
     return Router([*routes, *_own_routes(document)], ignore_case=True).dispatch
 
@@ -222,15 +223,3 @@ def _own_routes(document: dict[str, Any]) -> list[Route]:
         Route(method="GET", pattern="/healthz", handler=health, summary="Whether the server answers", secured=False),
         Route(method="GET", pattern="/openapi.json", handler=openapi, summary="This document", secured=False),
     ]
-
-
-def _die_with_parent() -> None:
-    """A supervisor that is killed takes its worker along: nothing is left that still answers.
-
-    In a process group of its own the worker hears of Ctrl-C through the supervisor only, which lets builds end first.
-    """
-    parent = os.getppid()
-    os.setpgid(0, 0)
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        os.kill(os.getpid(), signal.SIGKILL)

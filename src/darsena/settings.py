@@ -24,6 +24,7 @@ OTHER_VARIABLES = frozenset(
         "DARSENA_AGENT_TOKEN",
         "DARSENA_FAILPOINT",
         "DARSENA_WORKER",
+        "DARSENA_SUPERVISOR",
         "DARSENA_PROFILE",
         "DARSENA_FAILURE_FD",
         "DARSENA_SCREEN",
@@ -69,6 +70,14 @@ class TaskSettings(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """How long finished runs and their logs are kept."""
 
 
+class GcSettings(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    grace_s: int = 3600
+    """How long what nothing needs is left alone, and how long a mark waits: a push may take so long between being told
+    that a blob is there and putting its manifest."""
+    interval_s: int = 86_400
+    """How often the server collects of itself. 0: only when asked to."""
+
+
 class LogSettings(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "text", "json"] = "auto"
@@ -82,6 +91,7 @@ class Settings(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     database: DatabaseSettings = DatabaseSettings()
     build: BuildSettings = BuildSettings()
     tasks: TaskSettings = TaskSettings()
+    gc: GcSettings = GcSettings()
     log: LogSettings = LogSettings()
 
 

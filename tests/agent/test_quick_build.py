@@ -6,7 +6,6 @@ import json
 import ssl
 import urllib.request
 from collections.abc import Callable
-from itertools import pairwise
 
 from agentprocess import pack
 from fakeserver import FakeRun, FakeServer
@@ -97,8 +96,8 @@ def test_lines_arrive_while_the_build_runs(execute: Execute) -> None:
     )
     sizes = [run.text.index(f"\nline {i}\r") for i in range(1, 5)]
     seen = [next(at for at, size in run.arrivals if size > offset) for offset in sizes]
-    gaps = [later - sooner for sooner, later in pairwise(seen)]
-    assert all(0.05 < gap < 1.5 for gap in gaps), gaps
+    assert seen[-1] - seen[0] > 0.9
+    assert len(set(seen)) >= 3
 
 
 def test_stages_target_and_scratch(execute: Execute) -> None:

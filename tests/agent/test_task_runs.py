@@ -108,3 +108,10 @@ def test_faults_of_steps(execute: Execute, step: str, message: str) -> None:
     assert run.finish is not None
     assert run.finish["status"] == "Failed"
     assert message in run.text
+
+
+def test_an_order_that_cannot_be_read_is_handed_back(execute: Execute) -> None:
+    run = execute({"type": "SomethingNewRequest"})
+    assert run.finish is not None
+    assert run.finish["status"] == "Error"
+    assert "cannot execute the run's request" in run.finish["error"]

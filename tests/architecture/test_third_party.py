@@ -31,6 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "testing": {"cryptography", "httpx", "msgspec", "psycopg", "pytest", "sqlalchemy"},
     "app": {"msgspec", "structlog", "sqlalchemy"},
     "__main__": set(),
+    "worker": set(),
 }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from containers import Containers, own_containers
 from stand import Stand, standing
 
 NEEDED = {"podman": "podman", "buildah": "buildah", "skopeo": "skopeo", "runc": "runc", "busybox": "busybox-static"}
@@ -49,3 +50,10 @@ def base(stand: Stand, busybox: Path) -> str:
     """That image, built by the server itself; its name with the login server."""
     stand.ok("build", "-r", REGISTRY, "-t", "base/busybox:1", str(busybox))
     return f"{stand.login_server(REGISTRY)}/base/busybox:1"
+
+
+@pytest.fixture
+def clients(stand: Stand) -> Iterator[Containers]:
+    """podman, buildah and skopeo with nothing stored and nobody signed in."""
+    with own_containers(stand) as containers:
+        yield containers

@@ -155,8 +155,10 @@ class Stand:
             base_url=f"https://127.0.0.1:{self.port}", headers={"host": host}, verify=context, timeout=timeout
         )
 
-    def darsena(self, *arguments: str, timeout: float = 180, **options: Any) -> Done:
-        return run([*DARSENA, *arguments], env=self.env(), timeout=timeout, **options)
+    def darsena(
+        self, *arguments: str, timeout: float = 180, environment: dict[str, str] | None = None, **options: Any
+    ) -> Done:
+        return run([*DARSENA, *arguments], env={**self.env(), **(environment or {})}, timeout=timeout, **options)
 
     def ok(self, *arguments: str, **options: Any) -> Done:
         """A command that must succeed."""

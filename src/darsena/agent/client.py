@@ -9,7 +9,17 @@ from contextlib import asynccontextmanager
 import httpx
 import msgspec
 
-from darsena.agent.protocol import Beat, BeatAnswer, Claim, EngineMessage, Finish, Hello, LogAnswer, RunOrder
+from darsena.agent.protocol import (
+    Beat,
+    BeatAnswer,
+    Claim,
+    EngineMessage,
+    Finish,
+    Hello,
+    LogAnswer,
+    OrderHead,
+    RunOrder,
+)
 from darsena.agent.settings import AgentSettings
 
 _BASE = "/darsena/v1/agent"
@@ -54,7 +64,15 @@ class ServerClient:
         """Waits at the server for up to 20 s; None when there is nothing to do."""
         body = Claim(agent=self._agent, pool=self._pool, cpu=cpu, platforms=platforms, wait_s=_CLAIM_WAIT_S)
         answer = await self._post("/claim", msgspec.json.encode(body), timeout_s=_CLAIM_WAIT_S + 15)
-        return None if answer.status_code == 204 else msgspec.json.decode(answer.content, type=RunOrder)
+        if answer.status_code == 204:
+            return None
+        try:
+            return msgspec.json.decode(answer.content, type=RunOrder)
+        except msgspec.ValidationError as e:
+            head = msgspec.json.decode(answer.content, type=OrderHead)
+            error = f"this agent cannot execute the run's request: {e}"
+            await self.finish(head, msgspec.structs.replace(self.new_finish(head), error=error))
+            return None
 
     async def beat(self, order: RunOrder) -> BeatAnswer:
         body = Beat(agent=self._agent, fence=order.fence, status="Running")
@@ -69,10 +87,10 @@ class ServerClient:
         answer = await self._post(path, data, query=query, headers=headers, timeout_s=30)
         return msgspec.json.decode(answer.content, type=LogAnswer).offset
 
-    async def finish(self, order: RunOrder, finish: Finish) -> None:
+    async def finish(self, order: RunOrder | OrderHead, finish: Finish) -> None:
         await self._post(f"/runs/{order.run_uid}/finish", msgspec.json.encode(finish), timeout_s=30)
 
-    def new_finish(self, order: RunOrder) -> Finish:
+    def new_finish(self, order: RunOrder | OrderHead) -> Finish:
         """An empty one of this agent, for `msgspec.structs.replace`."""
         return Finish(
             agent=self._agent,

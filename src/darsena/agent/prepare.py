@@ -76,6 +76,15 @@ def locate(workspace: Path, directory: str, name: str) -> Path:
     return path
 
 
+async def ensure_image(context: StepContext, reference: str, platform: str) -> Image:
+    """What an earlier step built is used as it is; all else is pulled. Raises StepFault."""
+    image = await context.engine.find_image(context.scope, reference)
+    if image is None:
+        context.log.note(f"Pulling image: {reference}")
+        image = await context.engine.pull(context.scope, reference, platform)
+    return image
+
+
 def _find_dockerfile(workspace: Path, directory: str, action: BuildAction) -> Path:
     """From the working directory, else from the context; the usual name in the context when none is given."""
     name = action.dockerfile or "Dockerfile"
@@ -97,10 +106,7 @@ async def _fetch_bases(context: StepContext, found: DockerfileScan, platform: st
     bases: dict[str, Image] = {}
     for base in found.bases:
         try:
-            image = await context.engine.find_image(context.scope, base.reference)
-            bases[base.reference] = image or await context.engine.pull(
-                context.scope, base.reference, base.platform or platform
-            )
+            bases[base.reference] = await ensure_image(context, base.reference, base.platform or platform)
         except StepFault as e:
             raise StepFault(f"line {base.line} of the Dockerfile: {e}") from e
     return bases

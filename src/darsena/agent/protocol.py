@@ -8,6 +8,12 @@ import msgspec
 
 from darsena.engine.port import EngineInfo
 
+_ASSEMBLED = (
+    *("linux/amd64", "linux/386", "linux/arm64", "linux/arm/v6", "linux/arm/v7", "linux/arm/v8"),
+    "windows/amd64",
+)
+"""What images can be for that are made without executing anything of theirs."""
+
 RunStatus = Literal["Running", "Succeeded", "Failed", "Canceled", "Timeout", "Error"]
 
 
@@ -157,12 +163,26 @@ class RunOrder(msgspec.Struct, frozen=True, kw_only=True):
     task_name: str | None = None
 
 
+class OrderHead(msgspec.Struct, frozen=True, kw_only=True):
+    """What is needed to hand back an order that cannot be read."""
+
+    run_uid: str
+    fence: int
+
+
+def list_taken(info: EngineInfo) -> list[str]:
+    """Platforms whose runs are taken on: those that can be executed, and those that images can be assembled for.
+    A step that would have to execute something there fails, saying what it needs.
+    """
+    return list(dict.fromkeys((*info.platforms, *_ASSEMBLED)))
+
+
 def to_message(info: EngineInfo) -> EngineMessage:
     return EngineMessage(
         engine=info.engine,
         version=info.version,
         mode=info.mode,
-        platforms=list(info.platforms),
+        platforms=list_taken(info),
         cpu=info.cpu,
         features=list(info.features),
         faults=[FaultMessage(text=fault.text, fix=fault.fix) for fault in info.faults],

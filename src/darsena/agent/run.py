@@ -7,8 +7,7 @@ import base64
 import binascii
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import msgspec
 import structlog
@@ -17,9 +16,10 @@ from darsena.agent.client import Refused, RunLost, ServerClient, ServerUnavailab
 from darsena.agent.dependencies import DependencyBook, render_records
 from darsena.agent.log import RunLog
 from darsena.agent.masking import Masker
+from darsena.agent.outcome import Outcome, StopReason, outcome_of_stop, render_trailer
 from darsena.agent.plan import Plan, PlanFault
 from darsena.agent.prepare import StepContext, locate
-from darsena.agent.protocol import DockerBuildRequest, EncodedTaskRunRequest, RunOrder, RunStatus
+from darsena.agent.protocol import DockerBuildRequest, EncodedTaskRunRequest, RunOrder
 from darsena.agent.quick import plan_quick_build
 from darsena.agent.source import Source, SourceFault, SourceFetcher
 from darsena.agent.steps import StepFailure, StepRunner
@@ -32,17 +32,6 @@ from darsena.engine.port import Engine, EngineFault, EngineInfo, Login, RunScope
 _log = structlog.get_logger(__name__)
 _CLOSE_S = 60.0
 _TEXT_MAX = 1024 * 1024
-StopReason = Literal["canceled", "timeout", "lost", "stopped"]
-
-
-@dataclass(slots=True, kw_only=True)
-class Outcome:
-    status: RunStatus
-    error: str | None = None
-    step: str | None = None
-    """The failed step's line in the trailer."""
-    book: DependencyBook = field(default_factory=DependencyBook)
-    commit: str = ""
 
 
 class RunExecution:
@@ -100,7 +89,7 @@ class RunExecution:
             self.stop("timeout")
             await asyncio.wait({work})
         if work.cancelled():
-            return _stop_outcome(self._stopped)
+            return outcome_of_stop(self._stopped)
         return work.result()
 
     async def _do(self, scopes: list[RunScope]) -> Outcome:
@@ -201,7 +190,7 @@ class RunExecution:
             self._log.note("The following dependencies were found:")
             self._log.note("")
             self._log.line(render_records(records))
-        self._log.trailer("\n" + _trailer(self.order.run_id, outcome, error, time.monotonic() - self._started))
+        self._log.trailer("\n" + render_trailer(self.order.run_id, outcome, error, time.monotonic() - self._started))
         complete = await self._log.finish(self.order.lease_s)
         if not complete:
             _log.error("run_log_incomplete", run=self.order.run_id)
@@ -223,41 +212,6 @@ class RunExecution:
             except Refused as e:
                 _log.error("run_finish_refused", run=self.order.run_id, reason=str(e))
             return
-
-
-def render_duration(seconds: float) -> str:
-    """`5s`, `1m2s`, `1h0m0s`, as Go prints whole seconds."""
-    whole = round(seconds)
-    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
-    if hours:
-        return f"{hours}h{minutes}m{rest}s"
-    return f"{minutes}m{rest}s" if minutes else f"{rest}s"
-
-
-def _trailer(run_id: str, outcome: Outcome, error: str | None, elapsed_s: float) -> str:
-    duration = render_duration(elapsed_s)
-    match outcome.status:
-        case "Succeeded":
-            return f"Run ID: {run_id} was successful after {duration}"
-        case "Timeout":
-            return f"Run ID: {run_id} timed out after {duration}"
-        case "Canceled":
-            return f"Run ID: {run_id} was canceled after {duration}"
-        case _:
-            head = f"{outcome.step}\n\n" if outcome.step else ""
-            return f"{head}Run ID: {run_id} failed after {duration}. Error: {error}"
-
-
-def _stop_outcome(reason: StopReason | None) -> Outcome:
-    match reason:
-        case "canceled":
-            return Outcome(status="Canceled")
-        case "timeout":
-            return Outcome(status="Timeout", error="the run's time is up")
-        case "stopped":
-            return Outcome(status="Error", error="server stopped")
-        case _:
-            return Outcome(status="Error", error="agent lost")
 
 
 def _run_spec(order: RunOrder) -> RunSpec:

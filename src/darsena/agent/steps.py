@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 
 from darsena.agent.log import Output
 from darsena.agent.plan import HOME, WORKSPACE, BuildAction, CmdAction, Plan, PushAction, Step
-from darsena.agent.prepare import PreparedBuild, StepContext, prepare_build, require_platform
+from darsena.agent.prepare import PreparedBuild, StepContext, ensure_image, prepare_build, require_platform
 from darsena.engine.port import BuildSpec, ContainerSpec, StepFault
 from darsena.engine.references import parse_image
 
@@ -128,8 +128,8 @@ class StepRunner:
         if action.pull:
             self._log.note("Step specified pull. Performing an explicit pull...")
             await engine.pull(scope, action.image, platform)
-        elif await engine.find_image(scope, action.image) is None:
-            await engine.pull(scope, action.image, platform)
+        else:
+            await ensure_image(self._context, action.image, platform)
 
     async def _run_container(self, step: Step, action: CmdAction, output: Output) -> int:
         directory = str(PurePosixPath(WORKSPACE, step.working_directory or self._context.default_directory))

@@ -12,7 +12,7 @@ import structlog
 
 from darsena.agent.client import Refused, RunLost, ServerClient, ServerUnavailable
 from darsena.agent.egress import EgressPolicy
-from darsena.agent.protocol import RunOrder, to_message
+from darsena.agent.protocol import RunOrder, list_taken, to_message
 from darsena.agent.run import RunExecution
 from darsena.agent.settings import AgentSettings
 from darsena.agent.source import SourceFetcher
@@ -87,7 +87,7 @@ class Supervisor:
             self._room.clear()
             await self._room.wait()
             return None
-        return await self._client.claim(free, list(info.platforms))
+        return await self._client.claim(free, list_taken(info))
 
     def _free_cpu(self) -> float:
         return self._settings.cpu - sum(min(run.order.cpu, self._settings.cpu) for run in self._runs)

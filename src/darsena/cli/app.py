@@ -10,7 +10,18 @@ from collections.abc import Sequence
 
 import typer
 
-from darsena.cli import account, build, credentials, groups, manifests, registries, repositories, run_task, runs
+from darsena.cli import (
+    account,
+    build,
+    credentials,
+    groups,
+    maintenance,
+    manifests,
+    registries,
+    repositories,
+    run_task,
+    runs,
+)
 from darsena.cli.exit_codes import FAILED, INTERRUPTED, OK, PIPE_CLOSED, exit_code
 from darsena.cli.options import spread_tags
 from darsena.cli.terminal import PipeClosed, harmless, say, styled
@@ -37,6 +48,7 @@ run_task.register(app)
 runs.register(app)
 app.add_typer(repositories.app, name="repository")
 app.add_typer(manifests.app, name="manifest")
+maintenance.register(app)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -10,6 +10,7 @@ import typer
 
 from darsena.cli.exit_codes import UsageProblem
 from darsena.cli.images import ImageName, parse_image, parse_referenced
+from darsena.cli.maintenance import show_size
 from darsena.cli.options import Group, Output, Query, RegistryName, Top, Yes
 from darsena.cli.output import Column, emit, key
 from darsena.cli.session import open_session
@@ -75,15 +76,22 @@ def show(
     name: RegistryName,
     repository: RepositoryOption = None,
     image: ImageOption = None,
+    size: Annotated[
+        bool, typer.Option("--size", help="What the repository takes: own, shared, freed if it were deleted.")
+    ] = False,
     resource_group: Group = None,
     output: Output = None,
     query: Query = None,
 ) -> None:
-    """Show the attributes of a repository, a tag or a manifest.
+    """Show the attributes of a repository, a tag or a manifest; with --size what a repository takes.
 
     \b
     Example: darsena repository show -n contoso --image shop/web:v1
+    Example: darsena repository show -n contoso --repository shop/web --size
     """
+    if size:
+        show_size(name, repository, output, query)
+        return
     _one_of(repository, image)
     with open_login_server(name, resource_group) as server:
         if repository is not None:

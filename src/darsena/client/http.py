@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import httpx
@@ -90,6 +90,19 @@ class Http:
             return self._client.request("PUT", url, headers=sent, content=body(), timeout=_UPLOAD_TIMEOUTS)
 
         return self._attempt("PUT", url, call, frozenset())
+
+    def stream_lines(self, method: str, url: str, *, headers: Mapping[str, str], json: object) -> Iterator[str]:
+        """The lines of a long answer as they come. Not repeated. Raise as `send` does."""
+        sent = {**self._named(headers), "Content-Type": "application/json"}
+        content = msgspec.json.encode(json)
+        try:
+            with self._client.stream(method, url, headers=sent, content=content) as response:
+                if not response.is_success:
+                    response.read()
+                    raise refusal(response)
+                yield from response.iter_lines()
+        except (httpx.TransportError, ssl.SSLError) as error:
+            raise self._unreachable(url, error) from error
 
     def _attempt(
         self, method: str, url: str, call: Callable[[], httpx.Response], expect: frozenset[int]

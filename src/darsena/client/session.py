@@ -11,6 +11,7 @@ from darsena.client.directory import Directory
 from darsena.client.follow import LogFollower
 from darsena.client.http import Http
 from darsena.client.login_server import LoginServer
+from darsena.client.maintenance import MaintenanceClient
 from darsena.client.profile import Profile
 from darsena.client.resources import Registry, Resources
 from darsena.client.runs import Runs
@@ -23,6 +24,10 @@ class Session:
         self.directory = Directory(self.http, profile)
         self.arm = Arm(self.http, self.directory)
         self.resources = Resources(self.arm, profile.subscription_id)
+
+    @property
+    def maintenance(self) -> MaintenanceClient:
+        return MaintenanceClient(self.http, self.directory)
 
     def login_server(self, host: str) -> LoginServer:
         return LoginServer(self.http, self.directory, host, self.profile.tenant_id)

@@ -18,7 +18,11 @@ from darsena.identity.room import IdentityRoom, make_identity
 from darsena.journal import append
 from darsena.local.folder import Folder, Marker
 from darsena.registry.deleting import drop_registry
-from darsena.registry.service import RegistryService, list_repository_names
+from darsena.registry.fsck import Fsck
+from darsena.registry.gc import GarbageCollector
+from darsena.registry.maintenance import Maintenance
+from darsena.registry.model import Registry
+from darsena.registry.service import RegistryService, list_repository_names, to_registry
 from darsena.resources.naming import LoginServers
 from darsena.resources.registries import Hook
 from darsena.resources.service import ResourceService
@@ -46,6 +50,7 @@ class Rooms:
     resources: ResourceService
     tasks: Tasks
     usage: UsageReader
+    maintenance: Maintenance
 
 
 def open_rooms(data: Path, flags: dict[str, Any]) -> Rooms:
@@ -105,6 +110,27 @@ def open_rooms(data: Path, flags: dict[str, Any]) -> Rooms:
         resources=resources,
         tasks=tasks,
         usage=usage,
+        maintenance=_make_maintenance(chosen, db, storage, keyring, resources, stamp),
+    )
+
+
+def _make_maintenance(
+    chosen: Settings, db: Database, storage: LocalStorage, keyring: Keyring, resources: ResourceService, stamp: Stamp
+) -> Maintenance:
+    async def list_registries() -> list[Registry]:
+        found: list[Registry] = []
+        after: str | None = ""
+        while after is not None:
+            page = await resources.list_registries(stamp.subscription_id, after=after, limit=1000)
+            found += [to_registry(resources.facts(row)) for row in page.items]
+            after = page.next_key
+        return found
+
+    return Maintenance(
+        db=db,
+        gc=GarbageCollector(db, storage, list_registries, grace_s=chosen.gc.grace_s, interval_s=chosen.gc.interval_s),
+        fsck=Fsck(db, storage, keyring, storage.registries),
+        list_registries=list_registries,
     )
 
 

@@ -1,7 +1,7 @@
 """The parent of `darsena serve`: holds the folder's lock, keeps the API worker and the build agent alive, drains.
 
 It imports no application code but the settings: a small, dull process that outlives what it watches. The worker dies
-with it (parent-death signal in darsena.app); the agent has a session of its own and is asked to finish.
+with it (parent-death signal in worker.py); the agent has a session of its own and is asked to finish.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from darsena.settings import Settings
 
 _READY_WITHIN_S = 120.0
 _CRASHES_IN_A_ROW = 5
+_CRASHES_AT_START = 2
 _AGENT_GRACE_S = 40.0
 
 
@@ -71,11 +72,13 @@ def serve(data: Path, flags: dict[str, Any]) -> int:
     chosen = settings.from_environment(data, flags)
     host, port = parse_listen(chosen.server.listen)
     lock = take_lock(folder)
+    os.register_at_fork(after_in_child=lock.close)  # a worker that outlives us for a moment must not hold the folder
     _check_port_free(host, port)
     _prepare(folder, chosen)
     marker = folder.read_marker()
     assert marker is not None
     sign_lock(lock, f"pid {os.getpid()}, listening on {chosen.server.listen}")
+    os.environ["DARSENA_SUPERVISOR"] = str(os.getpid())
     os.environ["DARSENA_WORKER"] = json.dumps({"data": str(data), "flags": flags})
     stamp = Stamp(folder=folder, marker=marker, settings=chosen, host=host, port=port)
     code = _keep_serving(stamp)
@@ -100,9 +103,9 @@ class Stamp:
 
 
 def _keep_serving(stamp: Stamp) -> int:
-    """A worker that was ready and died is started again; one that never gets ready ends the server."""
-    failure, agent, ready, crashes = _FailurePipe(), Agent(stamp), threading.Event(), 0
-    threading.Thread(target=_announce, args=(stamp, agent, ready), daemon=True, name="announce").start()
+    """A worker that died is started again, until it dies again and again."""
+    failure, agent, crashes = _FailurePipe(), Agent(stamp), 0
+    threading.Thread(target=_announce, args=(stamp, agent), daemon=True, name="announce").start()
     while True:
         started = time.monotonic()
         server = _make_server(stamp)
@@ -114,7 +117,7 @@ def _keep_serving(stamp: Stamp) -> int:
             code = end.code if isinstance(end.code, int) else 1
         reason = failure.read()
         crashes = crashes + 1 if time.monotonic() - started < 30 else 1
-        if code == 0 or server.is_draining or reason or not ready.is_set() or crashes >= _CRASHES_IN_A_ROW:
+        if code == 0 or server.is_draining or reason or crashes >= _CRASHES_IN_A_ROW:
             break
         _log("api_worker_restarted", crashes=crashes)
     agent.stop()
@@ -125,7 +128,7 @@ def _keep_serving(stamp: Stamp) -> int:
 
 def _make_server(stamp: Stamp) -> Supervisor:
     return Supervisor(
-        "darsena.app:create",
+        "darsena.worker:create",
         address=stamp.host,
         port=stamp.port,
         interface=Interfaces.ASGI,
@@ -206,7 +209,9 @@ class Agent:
     def _spawn(self) -> subprocess.Popen[bytes]:
         stamp, addresses = self._stamp, self._stamp.marker.addresses
         environment = {
-            key: value for key, value in os.environ.items() if key not in ("DARSENA_WORKER", "DARSENA_FAILURE_FD")
+            key: value
+            for key, value in os.environ.items()
+            if key not in ("DARSENA_WORKER", "DARSENA_FAILURE_FD", "DARSENA_SUPERVISOR")
         }
         environment["DARSENA_AGENT_TOKEN"] = stamp.folder.agent_token.read_text("utf-8").strip()
         arguments = [
@@ -231,12 +236,11 @@ def agent_state(chosen: Settings, marker: Marker) -> Path:
     return base / "darsena-agent" / marker.stamp_uid[:12]
 
 
-def _announce(stamp: Stamp, agent: Agent, ready: threading.Event) -> None:
+def _announce(stamp: Stamp, agent: Agent) -> None:
     """Wait for the first answer of /healthz, then start the agent and show the screen."""
     started = time.monotonic()
     while time.monotonic() - started < _READY_WITHIN_S:
         if probe_health(stamp.folder, stamp.marker, reach_host(stamp.host), stamp.port) is not None:
-            ready.set()
             agent.start()
             show_ready(stamp.folder, stamp.marker, stamp.settings, took_s=time.monotonic() - started)
             return

@@ -127,3 +127,20 @@ upload = Table(
     Index("ix_upload_expires_at", "expires_at"),
 )
 """The durable offset is the store's: it knows what it has synced."""
+
+gc_run = Table(
+    "gc_run",
+    metadata,
+    Column("id", _ID, primary_key=True, autoincrement=True),
+    Column("registry_uid", String(32)),
+    Column("grace_us", BigInteger, nullable=False),
+    Column("status", String, nullable=False),
+    Column("requested_at", BigInteger, nullable=False),
+    Column("started_at", BigInteger),
+    Column("finished_at", BigInteger),
+    Column("owner", String),
+    Column("lease_until", BigInteger),
+    Column("progress", LargeBinary, nullable=False),
+    Column("error", String),
+)
+"""Runs of gc, the last ones kept; `registry_uid` NULL: of all registries."""

@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 from darsena.core.errors import RequestInvalid
 from darsena.db import Database, Tx
 from darsena.identity.model import RegistryFacts
+from darsena.jobs.wake import Wake
 from darsena.journal import subscription_stream
 from darsena.resources import groups, store
 from darsena.resources.events import RegistryCredentialRegenerated
@@ -50,7 +51,8 @@ class AdminPasswords(Protocol):
 
 class ResourceService:
     """Hooks run inside the deleting transaction. `on_registry_deleted` gets the registry's uid: rows of other rooms, a
-    job for the bytes; `on_scope_deleted` gets the ARM id of a registry or group: roles that were assigned on it."""
+    job for the bytes; `on_scope_deleted` gets the ARM id of a registry or group: roles that were assigned on it.
+    `changed` is notified after each commit of this process that changed a registry."""
 
     def __init__(
         self,
@@ -67,15 +69,20 @@ class ResourceService:
         self._passwords = passwords
         self.login_servers = login_servers
         self.lookup = RegistryLookup(db, login_servers)
+        self.changed = Wake()
         self.registries = Registries(
             login_servers=login_servers,
             on_created=(keys.create,),
             on_admin_enabled=(passwords.ensure,),
             on_deleted=(*on_registry_deleted, passwords.delete, keys.destroy),
             on_scope_deleted=on_scope_deleted,
-            on_committed=self.lookup.forget,
+            on_committed=self._forget,
             counters=counters or {},
         )
+
+    def _forget(self) -> None:
+        self.lookup.forget()
+        self.changed.notify()
 
     # --- for other rooms, inside their transactions -----------------------------------------------------------------
 

@@ -17,6 +17,8 @@
           blobs/
             sha256/<2>/<64 hex>       a finished blob; <2> are the digest's first two digits
             sha512/<2>/<128 hex>
+          quarantine/
+            <alg>-<hex>                 a blob that does not match its digest: kept for a look, never read again
           uploads/
             <upload>                  an open upload: the same format, without its end mark
           sources/
@@ -71,6 +73,9 @@ class Layout:
 
     def blob(self, registry: str, digest: Digest) -> Path:
         return self.blobs(registry) / digest.algorithm / digest.hex[:2] / digest.hex
+
+    def quarantine(self, registry: str, digest: Digest) -> Path:
+        return self.registry(registry) / "quarantine" / f"{digest.algorithm}-{digest.hex}"
 
     def uploads(self, registry: str) -> Path:
         return self.registry(registry) / "uploads"

@@ -19,6 +19,8 @@ from darsena.storage.port import ChooseBlobs, StoredBlob
 from darsena.storage.reading import SMALL_SCRATCH_BYTES, StoredObject, pieces, read_small_now
 from darsena.storage.workers import Workers
 
+_ANY_TIME_US = 1 << 62
+
 
 class LocalBlobs:
     def __init__(self, layout: Layout, keyring: Keyring, workers: Workers) -> None:
@@ -55,6 +57,11 @@ class LocalBlobs:
     ) -> list[StoredBlob]:
         places = {digest: self._layout.blob(registry, digest) for digest in digests}
         return await remove_free(self._workers, places, before_us, choose)
+
+    async def quarantine(self, registry: str, digest: Digest, choose: ChooseBlobs) -> bool:
+        places = {digest: self._layout.blob(registry, digest)}
+        kept = self._layout.quarantine(registry, digest)
+        return bool(await remove_free(self._workers, places, _ANY_TIME_US, choose, kept))
 
     async def list(self, registry: str) -> AsyncIterator[tuple[Digest, int]]:
         async for found in self.scan(registry):

@@ -53,9 +53,12 @@ def _lock_waiting(folder: Path, opened: list[int]) -> None:
 
 
 async def remove_free(
-    workers: Workers, places: Mapping[Digest, Path], before_us: int, choose: ChooseBlobs
+    workers: Workers, places: Mapping[Digest, Path], before_us: int, choose: ChooseBlobs, kept: Path | None = None
 ) -> list[StoredBlob]:
-    """See BlobStore.remove. Files are renamed under the lock and unlinked after it, since unlinking takes time."""
+    """See BlobStore.remove. Files are renamed under the lock and unlinked after it, since unlinking takes time.
+
+    `kept`: the one file is not unlinked but kept there.
+    """
     locked: dict[Path, int] = {}
     set_aside: list[tuple[Path, StoredBlob]] = []
     try:
@@ -64,11 +67,12 @@ async def remove_free(
             ours = [digest for digest, path in places.items() if path.parent in locked]
             chosen = await choose(ours) if ours else set[Digest]()
             going = {digest: places[digest] for digest in ours if digest in chosen}
-            await workers.disk(_set_aside, going, before_us, set_aside)
+            await workers.disk(_set_aside, going, before_us, set_aside, kept)
         finally:
             _close(locked.values())
     finally:
-        await workers.disk(_unlink, [path for path, _ in set_aside])
+        if kept is None:
+            await workers.disk(_unlink, [path for path, _ in set_aside])
     return [found for _, found in set_aside]
 
 
@@ -85,7 +89,11 @@ def _lock_alone(folders: set[Path], locked: dict[Path, int]) -> None:
                 locked[folder] = fd
 
 
-def _set_aside(places: Mapping[Digest, Path], before_us: int, set_aside: list[tuple[Path, StoredBlob]]) -> None:
+def _set_aside(
+    places: Mapping[Digest, Path], before_us: int, set_aside: list[tuple[Path, StoredBlob]], kept: Path | None
+) -> None:
+    if kept is not None:
+        disk.ensure_folder(kept.parent)
     for digest, path in places.items():
         with suppress(FileNotFoundError):
             status = os.stat(path)
@@ -93,7 +101,7 @@ def _set_aside(places: Mapping[Digest, Path], before_us: int, set_aside: list[tu
             if written_us >= before_us:
                 continue
             failpoint("remove.before_rename")
-            aside = temporary_beside(path)
+            aside = kept or temporary_beside(path)
             os.rename(path, aside)
             found = StoredBlob(digest=digest, stored_bytes=status.st_size, written_us=written_us)
             set_aside.append((aside, found))

@@ -97,6 +97,10 @@ class BlobStore(BlobReader, Protocol):
         """
         ...
 
+    async def quarantine(self, registry: str, digest: Digest, choose: ChooseBlobs) -> bool:
+        """As `remove` of one, of whatever age, except that the bytes are kept where nothing reads them."""
+        ...
+
     async def drop(self, registry: str) -> None:
         """Remove everything of the registry: blobs, uploads, sources, logs. Idempotent."""
         ...

@@ -129,6 +129,9 @@ class MemoryBlobs:
                 here.blobs.pop(found.digest, None)
         return going
 
+    async def quarantine(self, registry: str, digest: Digest, choose: ChooseBlobs) -> bool:
+        return bool(await self.remove(registry, [digest], 1 << 62, choose))
+
     async def drop(self, registry: str) -> None:
         self._registries.by_uid.pop(registry, None)
 

@@ -19,7 +19,7 @@ _OPEN_FILES_MAX = 16384
 def write(paths: Paths, spec: RunSpec, transport: Transport, runtime: str, owner: tuple[int, int] | None) -> None:
     files = {
         "config/containers.conf": _containers(paths, runtime),
-        "config/cache-containers.conf": _containers(paths, runtime, "cache-libpod"),
+        "config/cache-containers.conf": _cache_containers(paths),
         "config/storage.conf": _storage(paths),
         "config/cache-storage.conf": _cache_storage(paths),
         "config/registries.conf": _registries({}),
@@ -71,7 +71,7 @@ def _give(path: Path, owner: tuple[int, int] | None) -> None:
         os.chown(path, *owner)
 
 
-def _containers(paths: Paths, runtime: str, folder: str = "libpod") -> str:
+def _containers(paths: Paths, runtime: str) -> str:
     limits: list[str] = []
     for name, kind in (("nofile", resource.RLIMIT_NOFILE), ("nproc", resource.RLIMIT_NPROC)):
         hard = resource.getrlimit(kind)[1]
@@ -86,18 +86,29 @@ cgroup_manager = "cgroupfs"
 events_logger = "none"
 lock_type = "file"
 runtime = {json.dumps(runtime)}
-static_dir = {json.dumps(str(paths.inside / "tools" / folder))}
-tmp_dir = {json.dumps(str(paths.inside / "xdg" / folder))}
+tmp_dir = {json.dumps(str(paths.inside / "xdg/libpod"))}
 volume_path = {json.dumps(str(paths.inside / "store/volumes"))}
 [network]
 network_config_dir = {json.dumps(str(paths.inside / "net/config"))}
 """
 
 
+def _cache_containers(paths: Paths) -> str:
+    """For loading into the cache: podman's own records do not lie in it, they name the run's folders."""
+    return f"""[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "none"
+lock_type = "file"
+static_dir = {json.dumps(str(paths.inside / "tools/cache-libpod"))}
+tmp_dir = {json.dumps(str(paths.inside / "xdg/cache-libpod"))}
+"""
+
+
 def _storage(paths: Paths) -> str:
-    stores = [str(paths.cache_inside / "store")] if (paths.cache_host / "store/overlay-images").is_dir() else []
+    driver = _driver(paths.host)
+    stores = [str(paths.cache_inside / "store")] if (paths.cache_host / f"store/{driver}-images").is_dir() else []
     return f"""[storage]
-driver = "overlay"
+driver = "{driver}"
 graphroot = {json.dumps(str(paths.inside / "store"))}
 rootless_storage_path = {json.dumps(str(paths.inside / "store"))}
 runroot = {json.dumps(str(paths.inside / "runroot"))}
@@ -109,11 +120,22 @@ additionalimagestores = {json.dumps(stores)}
 def _cache_storage(paths: Paths) -> str:
     """The registry's cache as the store that is written to: for promotion only."""
     return f"""[storage]
-driver = "overlay"
+driver = "{_driver(paths.host)}"
 graphroot = {json.dumps(str(paths.cache_inside / "store"))}
 rootless_storage_path = {json.dumps(str(paths.cache_inside / "store"))}
 runroot = {json.dumps(str(paths.inside / "tmp" / "cache-runroot"))}
 """
+
+
+def _driver(folder: Path) -> str:
+    """An overlay cannot stand upon an overlay, as in an agent that is itself in a container: there files are copied."""
+    best, kind = 0, ""
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        before, _, after = line.partition(" - ")
+        point = before.split(" ")[4]
+        if folder.is_relative_to(point) and len(point) >= best:
+            best, kind = len(point), after.split(" ")[0]
+    return "vfs" if kind in ("overlay", "aufs", "fuse.fuse-overlayfs") else "overlay"
 
 
 def _registries(mapped: Mapping[str, str]) -> str:

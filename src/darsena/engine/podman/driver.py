@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from darsena.engine import processes, tools
+from darsena.engine import processes
 from darsena.engine.podman import builds, config, containers, folder, machine
 from darsena.engine.podman.cache import CacheLease, promote, trim
 from darsena.engine.podman.cgroups import Limits
@@ -20,7 +20,7 @@ from darsena.engine.podman.folder import Paths, RunLock
 from darsena.engine.podman.images import Images
 from darsena.engine.podman.machine import Machine, find
 from darsena.engine.podman.network import Networks
-from darsena.engine.podman.sandbox import Sandbox
+from darsena.engine.podman.sandbox import Sandbox, remove_run_folder
 from darsena.engine.port import (
     BuildSpec,
     ContainerSpec,
@@ -166,9 +166,7 @@ class PodmanEngine:
             promotion.cancel()
         await asyncio.gather(*session.promotions, return_exceptions=True)
         await sandbox.end(0.0)
-        if sandbox.machine.mode == "rootless":
-            await self._remove_as_namespace_root(sandbox)
-        gone = await asyncio.to_thread(self._remove, host)
+        gone = await remove_run_folder(sandbox.machine.mode, host)
         removed = await asyncio.to_thread(sandbox.cgroup.remove)
         session.lease.release()
         session.lock.release()
@@ -183,7 +181,7 @@ class PodmanEngine:
         with self._state_locked():
             dead = [(path, lock) for path in folder.list_runs(self._state) if (lock := self._try_lock(path))]
         for path, lock in dead:
-            await asyncio.to_thread(self._end_dead_run, host, path)
+            await self._end_dead_run(host, path)
             lock.release()
             _log.info("dead_run_swept", run=path.name)
         await asyncio.to_thread(trim, self._state)
@@ -196,12 +194,13 @@ class PodmanEngine:
         except Exception:
             _log.exception("layers_not_cached", run=session.scope.spec.run_uid)
 
-    def _end_dead_run(self, host: Machine, path: Path) -> None:
+    @staticmethod
+    async def _end_dead_run(host: Machine, path: Path) -> None:
         cgroup = host.tree.find(path.name)
-        cgroup.kill()
-        processes.kill_marked(path.name)
-        self._remove(path)
-        cgroup.remove()
+        await asyncio.to_thread(cgroup.kill)
+        await asyncio.to_thread(processes.kill_marked, path.name)
+        await remove_run_folder(host.mode, path)
+        await asyncio.to_thread(cgroup.remove)
 
     def _try_lock(self, path: Path) -> RunLock | None:
         return None if path.name in self._sessions else folder.acquire(path)
@@ -230,18 +229,6 @@ class PodmanEngine:
         )
         config.write(paths, spec, self._transport, host.runtime, host.owner)
         return paths, lock
-
-    async def _remove_as_namespace_root(self, sandbox: Sandbox) -> None:
-        """Layers hold files of subordinate ids, which only the user namespace's root may remove."""
-        folders = [str(sandbox.paths.inside / name) for name in ("store", "workspace", "home")]
-        argv = ["podman", "--log-level=error", "unshare", "rm", "-rf", *folders]
-        tool = await sandbox.launch(tools.joined(sandbox.cgroup.entries, argv), split=True)
-        await tools.ask(tool, 60)
-        await sandbox.end(0.0)
-
-    @staticmethod
-    def _remove(path: Path) -> bool:
-        return folder.remove_tree(path)
 
     @contextmanager
     def _state_locked(self) -> Generator[None]:

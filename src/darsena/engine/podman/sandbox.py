@@ -15,9 +15,9 @@ from pathlib import Path
 from darsena.engine import tools
 from darsena.engine.podman import config
 from darsena.engine.podman.cgroups import RunCgroup
-from darsena.engine.podman.folder import MOUNT, Paths
+from darsena.engine.podman.folder import MOUNT, Paths, remove_tree
 from darsena.engine.podman.machine import Machine
-from darsena.engine.port import EngineFault, OutputSink
+from darsena.engine.port import EngineFault, Mode, OutputSink
 from darsena.engine.processes import kill_marked
 
 _MOUNTS = f"""set -e
@@ -151,3 +151,17 @@ class Sandbox:
         self._tools.clear()
         self._holder = None
         tools.reap_orphans()
+
+
+async def remove_run_folder(mode: Mode, folder: Path) -> bool:
+    """True when nothing of it is left. Without root rights, layers hold files that only a user namespace may remove."""
+    if mode == "rootless" and (folder / "config").is_dir():
+        # The runtime folder names a namespace that is gone.
+        await asyncio.to_thread(remove_tree, folder / "xdg")
+        (folder / "xdg").mkdir(mode=0o700, exist_ok=True)
+        paths = Paths(host=folder, inside=folder, cache_host=folder, cache_inside=folder)
+        argv = ["podman", "--log-level=error", "unshare", "rm", "-rf"]
+        argv += [str(folder / name) for name in ("store", "workspace", "home")]
+        await tools.ask(await tools.start(argv, config.environment(paths), split=True), 120)
+        await asyncio.to_thread(kill_marked, folder.name)
+    return await asyncio.to_thread(remove_tree, folder)

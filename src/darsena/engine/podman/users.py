@@ -28,6 +28,14 @@ class UserUnavailable(Exception):
     """The dedicated user cannot be had; the message says why."""
 
 
+def has_build_user() -> bool:
+    try:
+        pwd.getpwnam(BUILD_USER)
+    except KeyError:
+        return False
+    return True
+
+
 def ensure_build_user(etc: Path = Path("/etc")) -> BuildUser:
     """The user with its ranges. Raises UserUnavailable when it is missing and cannot be made."""
     try:

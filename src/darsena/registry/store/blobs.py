@@ -73,13 +73,20 @@ def unlink_all(tx: Tx, repository_id: int) -> None:
 
 
 def list_linked(tx: Tx, repository_id: int, digests: Sequence[Digest]) -> set[Digest]:
-    """Which of these blobs the repository may serve."""
+    """Which of these blobs the repository may serve; not those whose bytes were lost (see fsck)."""
     linked: set[Digest] = set()
     for start in range(0, len(digests), _CHUNK):
         part = [digest.stored for digest in digests[start : start + _CHUNK]]
         rows = tx.execute(
-            select(repository_blob.c.digest).where(
-                repository_blob.c.repository_id == repository_id, repository_blob.c.digest.in_(part)
+            select(repository_blob.c.digest)
+            .join(repository, repository.c.id == repository_blob.c.repository_id)
+            .join(
+                blob, (blob.c.registry_uid == repository.c.registry_uid) & (blob.c.digest == repository_blob.c.digest)
+            )
+            .where(
+                repository_blob.c.repository_id == repository_id,
+                repository_blob.c.digest.in_(part),
+                blob.c.digest == repository_blob.c.digest,
             )
         )
         linked |= {Digest.from_stored(row.digest) for row in rows}
