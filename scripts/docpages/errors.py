@@ -113,4 +113,4 @@ def list_blob() -> list[str]:
             for call in calls(tree):
                 words |= {constant(given.value) or "" for given in call.keywords if given.arg == "code"}
                 words |= {constant(one) or "" for one in call.args[1:2] if isinstance(call.func, ast.Name)}
-    return sorted(word for word in words if re.fullmatch(r"[A-Z][a-z]+(?:[A-Z][a-z]+)+", word))
+    return sorted(word for word in words if re.fullmatch(r"[A-Z][a-z0-9]+(?:[A-Z][a-z0-9]+)+", word))

@@ -61,6 +61,7 @@ VARIABLES = {
     "DARSENA_CHECK_JOURNAL": "Not empty: a transaction that writes a journaled table and emits no event fails (tests).",
     "DARSENA_FAILPOINT": "`name`, `name:kill` or `name:raise`: the process ends or fails at that point (tests).",
     "DARSENA_WORKER": "Between the supervisor and its worker only.",
+    "DARSENA_SUPERVISOR": "Between the supervisor and its worker only.",
     "DARSENA_FAILURE_FD": "Between the supervisor and its worker only.",
 }
 
@@ -72,7 +73,7 @@ SELF_EVIDENT = {"log.level": "The lowest level that is written."}
 def render() -> str:
     missing = settings.OTHER_VARIABLES ^ VARIABLES.keys()
     if missing:
-        raise SystemExit(f"describe (or remove) in scripts/docpages/settings.py: {sorted(missing)}")
+        raise LookupError(f"describe (or remove) in scripts/docpages/settings.py: {sorted(missing)}")
     rows = [(code(name), VARIABLES[name]) for name in sorted(VARIABLES)]
     return (
         HEAD

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -34,10 +35,11 @@ def own_doc(cls: type) -> str:
     return inspect.cleandoc(cls.__dict__.get("__doc__") or "").partition("\n\n")[0].replace("\n", " ")
 
 
-def modules() -> Iterator[tuple[str, ast.Module]]:
-    """(path below src/darsena, syntax tree) of every module, in order."""
-    for path in sorted(SOURCE.rglob("*.py")):
-        yield path.relative_to(SOURCE).as_posix(), ast.parse(path.read_text("utf-8"))
+@functools.cache
+def modules() -> Sequence[tuple[str, ast.Module]]:
+    """(path below src/darsena, syntax tree) of every module, in order. Read once: it takes a second."""
+    paths = sorted(SOURCE.rglob("*.py"))
+    return [(path.relative_to(SOURCE).as_posix(), ast.parse(path.read_text("utf-8"))) for path in paths]
 
 
 def calls(tree: ast.AST) -> Iterator[ast.Call]:

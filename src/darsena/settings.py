@@ -6,6 +6,7 @@ msgspec decodes it (adr/0003): the settings library of our first choice cost a q
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -52,6 +53,10 @@ class DatabaseSettings(Section, frozen=True, kw_only=True, forbid_unknown_fields
     url: str = ""
     """A PostgreSQL URL (`postgresql+psycopg://…`). Empty: SQLite in the data folder."""
 
+    @property
+    def kind(self) -> Literal["sqlite", "postgresql"]:
+        return "postgresql" if self.url else "sqlite"
+
 
 class BuildSettings(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     enabled: bool = True
@@ -64,7 +69,7 @@ class BuildSettings(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 class TaskSettings(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     base_images: dict[str, str] = {}
-    """Well-known image names and the `registry/repository` of this server that stands for each. In addition,
+    """Well-known image names and the `login-server[:port]/repository` that stands for each. In addition,
     `mcr.microsoft.com/<repository>` finds that repository in the run's own registry."""
     keep_runs_days: int = 30
     """How long finished runs and their logs are kept."""
@@ -80,6 +85,7 @@ class GcSettings(Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 class LogSettings(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important line that is written."""
     format: Literal["auto", "text", "json"] = "auto"
     """`auto`: text on a terminal, JSON otherwise."""
     requests: Literal["all", "changes", "none"] = "changes"
@@ -112,6 +118,9 @@ def load(data: Path, environ: Mapping[str, str], flags: Mapping[str, Any]) -> Se
     for key, value in flags.items():
         if value is not None:
             _place(tree, key, value, "on the command line")
+    fixed_port = _read_port(data)
+    if fixed_port is not None and "listen" not in tree.get("server", {}):
+        tree.setdefault("server", {})["listen"] = f"127.0.0.1:{fixed_port}"
     try:
         return msgspec.convert(tree, Settings, strict=False)
     except msgspec.ValidationError as error:
@@ -135,6 +144,15 @@ def describe(settings: Settings) -> dict[str, Any]:
         value = getattr(getattr(settings, section), name)
         values[key] = "***" if key in SECRET_KEYS and value else value
     return values
+
+
+def _read_port(data: Path) -> int | None:
+    """The port that the folder was made for; None for one that is not made, or cannot be read (others say so)."""
+    try:
+        port = json.loads((data / "darsena.json").read_bytes())["port"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return port if isinstance(port, int) else None
 
 
 def _from_file(path: Path) -> Iterator[tuple[str, Any]]:

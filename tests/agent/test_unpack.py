@@ -98,7 +98,11 @@ def test_bombs_are_refused(tmp_path: Path) -> None:
     assert "the limit for its size" in said
 
 
-@pytest.mark.parametrize("archive", [b"", b"nothing", b"\x1f\x8bbroken", pack(("f", FILE, "", "x" * 9999))[:-20]])
+@pytest.mark.parametrize(
+    "archive",
+    [b"", b"nothing", b"\x1f\x8bbroken", pack(("f", FILE, "", "x" * 9999))[:-20]],
+    ids=["empty", "text", "broken", "cut"],
+)
 def test_no_archives(tmp_path: Path, archive: bytes) -> None:
     code, said = run(tmp_path / "x", archive)
     assert code == 1

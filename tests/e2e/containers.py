@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import subprocess
+import tarfile
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from stand import Done, Stand, run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """An image as it lies in the registry: its config, and what its layers put where."""
+
+    config: dict[str, Any]
+    entries: dict[str, tarfile.TarInfo]
+    texts: dict[str, bytes]
+
+    @property
+    def owners(self) -> set[tuple[int, int]]:
+        return {(entry.uid, entry.gid) for entry in self.entries.values()}
 
 
 @dataclass(frozen=True)
@@ -47,6 +62,26 @@ class Containers:
     def remove(self, *images: str) -> None:
         """From this storage, so that a pull brings every byte again."""
         self.podman("rmi", "--force", *images)
+
+    def read(self, image: str, *options: str) -> Content:
+        """Every byte of it, through skopeo, which checks all digests."""
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        self.skopeo(*options, "copy", f"docker://{image}", f"oci:{folder}:it")
+
+        def blob(descriptor: dict[str, Any]) -> Path:
+            return folder / "blobs" / "sha256" / descriptor["digest"].partition(":")[2]
+
+        manifest = json.loads(blob(json.loads((folder / "index.json").read_text())["manifests"][0]).read_text())
+        entries: dict[str, tarfile.TarInfo] = {}
+        texts: dict[str, bytes] = {}
+        for layer in manifest["layers"]:
+            with tarfile.open(blob(layer)) as tar:
+                for entry in tar:
+                    entries[entry.name] = entry
+                    file = tar.extractfile(entry) if entry.isfile() else None
+                    if file is not None:
+                        texts[entry.name] = file.read()
+        return Content(config=json.loads(blob(manifest["config"]).read_text()), entries=entries, texts=texts)
 
     @property
     def _storage(self) -> list[str]:

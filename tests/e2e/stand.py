@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import ssl
 import subprocess
 import sys
@@ -133,6 +134,12 @@ class Stand:
             if b"agent" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
                 return pid
         return None
+
+    def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        """What the database holds, read beside the server: an oracle, never a way to change anything."""
+        path = self.data / "db" / "darsena.db"
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+            return connection.execute(statement).fetchall()
 
     # --- clients ------------------------------------------------------------------------------------------------
 

@@ -28,9 +28,15 @@ async def make_bench(upstream: Upstream, tmp_path: Path) -> AsyncIterator[MakeBe
     proxy = RegistryProxy(DOMAIN, ("127.0.0.1", upstream.port))
     url = await proxy.start()
 
+    made: list[Bench] = []
+
     def make(mode: Mode | None = None) -> Bench:
         transport = Transport(domain=DOMAIN, proxy=url, ca_file=upstream.ca_file)
-        return Bench(PodmanEngine(tmp_path / "state", transport, mode), upstream, tmp_path / "state")
+        made.append(Bench(PodmanEngine(tmp_path / "state", transport, mode), upstream, tmp_path / "state"))
+        return made[-1]
 
     yield make
+    for bench in made:
+        for session in list(bench.engine._sessions.values()):
+            await bench.engine.close(session.scope)
     await proxy.stop()

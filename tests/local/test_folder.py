@@ -39,6 +39,18 @@ def test_what_is_fixed_stays_fixed(tmp_path: Path) -> None:
         prepare(tmp_path / "d", listen="127.0.0.1:8443", domain="other.example.com")
 
 
+def test_another_kind_of_database_is_refused(tmp_path: Path) -> None:
+    """It would show an empty registry where there is a full one."""
+    prepare(tmp_path / "d", listen="127.0.0.1:8443", domain="", database="postgresql")
+    with pytest.raises(StartFailure, match="DARSENA_DATABASE__URL"):
+        prepare(tmp_path / "d", listen="127.0.0.1:8443", domain="")
+
+
+def test_a_folder_may_begin_with_its_settings(tmp_path: Path) -> None:
+    (tmp_path / "darsena.toml").write_text("")
+    assert Folder(tmp_path).read_marker() is None
+
+
 def test_port_443_is_left_out_of_names() -> None:
     addresses = Addresses.choose("registry.example.com", 443)
     assert addresses.control_url == "https://registry.example.com"

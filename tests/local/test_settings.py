@@ -23,16 +23,23 @@ def test_each_source_beats_the_one_before(tmp_path: Path) -> None:
     assert (settings.server.drain_s, settings.server.listen, settings.log.level) == (5, "127.0.0.1:3", "error")
 
 
+def test_a_folder_keeps_its_port(tmp_path: Path) -> None:
+    (tmp_path / "darsena.json").write_text('{"port": 18444}')
+    assert load(tmp_path, {}, {}).server.listen == "127.0.0.1:18444"
+    assert load(tmp_path, {"DARSENA_SERVER__LISTEN": "0.0.0.0:18444"}, {}).server.listen == "0.0.0.0:18444"
+
+
 def test_texts_become_what_the_setting_is(tmp_path: Path) -> None:
+    server = "reg.azurecr.localhost:8443"
     environment = {
         "DARSENA_BUILD__ENABLED": "false",
         "DARSENA_BUILD__CPU": "4",
-        "DARSENA_TASKS__BASE_IMAGES": "docker.io/library/busybox=myreg/busybox,mcr.microsoft.com/x=myreg/x",
+        "DARSENA_TASKS__BASE_IMAGES": f"docker.io/library/busybox={server}/busybox,mcr.microsoft.com/x={server}/x",
     }
     settings = load(tmp_path, environment, {})
     assert settings.build.enabled is False
     assert settings.build.cpu == 4
-    assert settings.tasks.base_images["mcr.microsoft.com/x"] == "myreg/x"
+    assert settings.tasks.base_images["mcr.microsoft.com/x"] == f"{server}/x"
 
 
 @pytest.mark.parametrize(

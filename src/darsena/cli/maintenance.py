@@ -63,9 +63,7 @@ def register(app: typer.Typer) -> None:
 
 def gc(
     registry: RegistryFilter = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would go, and how much. Changes nothing.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and how much.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Stay until the run has ended, and show its progress.")] = False,
     grace: Annotated[
         float | None,
@@ -73,7 +71,7 @@ def gc(
             "--grace",
             metavar="SECONDS",
             min=0,
-            help="Leave alone what is younger, and let marks wait so long. 0: a push under way may have to be repeated.",
+            help="Leave alone what is younger; marks wait so long too. 0: a push under way may have to be repeated.",
         ),
     ] = None,
     status: Annotated[bool, typer.Option("--status", help="The newest run.")] = False,
@@ -112,13 +110,9 @@ def fsck(
     registry: RegistryFilter = None,
     repair: Annotated[
         bool,
-        typer.Option(
-            "--repair", help="Remove garbage, complete notes, let lost blobs be pushed again. No tag is lost."
-        ),
+        typer.Option("--repair", help="Remove garbage, complete notes, let lost blobs be pushed again."),
     ] = False,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Do not read the blobs' bytes: only that they are there.")
-    ] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Do not read the blobs' bytes.")] = False,
     output: Output = None,
     query: Query = None,
 ) -> None:

@@ -90,6 +90,8 @@ def show(
     Example: darsena repository show -n contoso --repository shop/web --size
     """
     if size:
+        if image is not None:
+            raise UsageProblem("--size is of repositories, not of an image")
         show_size(name, repository, output, query)
         return
     _one_of(repository, image)

@@ -35,7 +35,7 @@ class Finding:
 
 
 def examine(data: Path) -> list[Finding]:
-    """Every finding, good ones too. Reads only, save that a root doctor makes the build user, as the agent would."""
+    """Every finding, good ones too. Changes nothing."""
     folder = Folder(data)
     try:
         marker = folder.read_marker()
@@ -86,9 +86,9 @@ def _examine_engine(*, enabled: bool) -> Iterator[Finding]:
     if not enabled:
         yield Finding(area="engine", level="note", text="builds are off (build.enabled = false)")
         return
-    from darsena.engine.podman import machine
+    from darsena.engine.podman import describe
 
-    info = machine.inspect().info
+    info = describe()
     explained = {
         "dedicated-user": "builds run as a user of their own",
         "rootless": "builds run with your own files' rights",

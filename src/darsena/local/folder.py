@@ -8,12 +8,16 @@ import os
 import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from darsena.core.errors import StartFailure
 from darsena.local.addresses import Addresses
 
 FORMAT_VERSION = 1
+DatabaseKind = Literal["sqlite", "postgresql"]
+
+_OURS = ("lock", "darsena.toml")
+"""What may lie in a folder that is not made yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,10 +29,20 @@ class Marker:
     control_host: str
     registry_domain: str
     port: int
+    database: DatabaseKind
+    """Where the metadata is: opening the other one would show an empty registry."""
 
     @property
     def addresses(self) -> Addresses:
         return Addresses(control_host=self.control_host, registry_domain=self.registry_domain, port=self.port)
+
+    def check_database(self, kind: DatabaseKind) -> None:
+        """Raises StartFailure when the settings name another kind of database than the folder was made with."""
+        if kind != self.database:
+            raise StartFailure(
+                f"this data folder keeps its metadata in {self.database}, and the settings say {kind}: "
+                "set DARSENA_DATABASE__URL as it was, or start with a new folder"
+            )
 
 
 class Folder:
@@ -50,7 +64,7 @@ class Folder:
     def read_marker(self) -> Marker | None:
         """None for a folder that is not there or empty. Raises StartFailure for one that is not ours or too new."""
         if not self.marker.exists():
-            if self.root.is_dir() and (foreign := [name for name in os.listdir(self.root) if name != "lock"]):
+            if self.root.is_dir() and (foreign := [name for name in os.listdir(self.root) if name not in _OURS]):
                 raise StartFailure(
                     f"{self.root} is not empty and no data folder of Dársena (it holds {sorted(foreign)[0]!r}); "
                     "name an empty or new folder with --data"
@@ -70,7 +84,7 @@ class Folder:
             raise StartFailure(f"{self.root} has the unknown format version {version}")
         return Marker(**{name: values[name] for name in Marker.__dataclass_fields__})
 
-    def make(self, addresses: Addresses) -> Marker:
+    def make(self, addresses: Addresses, database: DatabaseKind) -> Marker:
         """Create the folder with its subfolders, agent token and marker; the marker comes last. Idempotent."""
         for path in (self.root, self.keys, self.tls, self.database.parent):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -82,6 +96,7 @@ class Folder:
             control_host=addresses.control_host,
             registry_domain=addresses.registry_domain,
             port=addresses.port,
+            database=database,
         )
         write_private(self.marker, json.dumps(asdict(marker), indent=2) + "\n")
         return marker

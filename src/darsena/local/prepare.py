@@ -11,25 +11,26 @@ from pathlib import Path
 
 from darsena.core.errors import StartFailure
 from darsena.local.addresses import Addresses, parse_listen
-from darsena.local.folder import Folder, Marker
+from darsena.local.folder import DatabaseKind, Folder, Marker
 from darsena.local.tls import ensure_certificates
 
 
-def prepare(root: Path, *, listen: str, domain: str) -> Marker:
-    """Idempotent. Raises StartFailure when the folder was made for another domain or port."""
+def prepare(root: Path, *, listen: str, domain: str, database: DatabaseKind = "sqlite") -> Marker:
+    """Idempotent. Raises StartFailure when the folder was made for another domain, port or kind of database."""
     folder = Folder(root)
     host, port = parse_listen(listen)
     marker = folder.read_marker()
     if marker is None:
-        marker = folder.make(Addresses.choose(domain, port))
+        marker = folder.make(Addresses.choose(domain, port), database)
     else:
-        _check_unchanged(marker, domain, port)
+        _check_unchanged(marker, domain, port, database)
     extra = [] if host in ("0.0.0.0", "::", "127.0.0.1", "::1") else [host]  # noqa: S104 (compared, not bound)
     ensure_certificates(folder, marker.addresses.certificate_names, ["127.0.0.1", "::1", *extra])
     return marker
 
 
-def _check_unchanged(marker: Marker, domain: str, port: int) -> None:
+def _check_unchanged(marker: Marker, domain: str, port: int, database: DatabaseKind) -> None:
+    marker.check_database(database)
     if port != marker.port:
         raise StartFailure(
             f"this data folder was made for port {marker.port}, and the port is part of every image reference: "
@@ -46,7 +47,7 @@ def main() -> int:
     """`python -m darsena.local.prepare '{"data":…,"listen":…,"domain":…}'`: exit 2 with the reason on stderr."""
     order = json.loads(sys.argv[1])
     try:
-        prepare(Path(order["data"]), listen=order["listen"], domain=order["domain"])
+        prepare(Path(order["data"]), listen=order["listen"], domain=order["domain"], database=order["database"])
     except StartFailure as failure:
         print(failure.message, file=sys.stderr)  # noqa: T201
         return 2

@@ -60,6 +60,7 @@ def open_rooms(data: Path, flags: dict[str, Any]) -> Rooms:
     marker = folder.read_marker()
     if marker is None:
         raise StartFailure(f"{data} is no data folder yet: start `darsena serve` on it once")
+    marker.check_database(chosen.database.kind)
     db, is_new = _open_database(folder, chosen)
     stamp = db.transact_sync(ensure_stamp, marker.stamp_uid, HOME_REGION)
     keyring = Keyring(_open_root_key(folder, is_new), db.read_sync)

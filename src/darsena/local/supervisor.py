@@ -265,7 +265,14 @@ def probe_health(folder: Folder, marker: Marker, host: str, port: int) -> dict[s
 
 def _prepare(folder: Folder, chosen: Settings) -> None:
     """In a child, so that this process never loads what making certificates needs."""
-    text = json.dumps({"data": str(folder.root), "listen": chosen.server.listen, "domain": chosen.server.domain})
+    text = json.dumps(
+        {
+            "data": str(folder.root),
+            "listen": chosen.server.listen,
+            "domain": chosen.server.domain,
+            "database": chosen.database.kind,
+        }
+    )
     done = subprocess.run(
         [sys.executable, "-m", "darsena.local.prepare", text], stderr=subprocess.PIPE, text=True, check=False
     )

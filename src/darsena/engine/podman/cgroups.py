@@ -10,7 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 _V1_CONTROLLERS = ("pids", "memory", "cpu", "freezer")
@@ -31,6 +31,8 @@ class RunCgroup:
     unified: bool
     parent: str | None
     """What a runtime is told as parent for containers' cgroups; None = it makes none and they stay in ours."""
+    others: tuple[Path, ...] = ()
+    """The same directory in trees that we do not join: a runtime makes it there for its containers."""
 
     @property
     def entries(self) -> tuple[Path, ...]:
@@ -63,7 +65,7 @@ class RunCgroup:
 
     def remove(self) -> bool:
         """True when the directories are gone. Only an empty cgroup can be removed."""
-        for path in self.paths:
+        for path in (*self.paths, *self.others):
             for folder in sorted(_walk(path), key=lambda f: len(f.parts), reverse=True):
                 try:
                     folder.rmdir()
@@ -82,19 +84,22 @@ class CgroupTree:
     unified: bool
     top: str
     owner: tuple[int, int] | None
+    others: tuple[Path, ...] = ()
     containers: bool
     """Whether runtimes can make cgroups for containers below ours."""
 
     def find(self, run_uid: str) -> RunCgroup:
-        paths = tuple(root / self.top.lstrip("/") / run_uid for root in self.roots)
+        paths, others = (
+            tuple(root / self.top.lstrip("/") / run_uid for root in roots) for roots in (self.roots, self.others)
+        )
         parent = f"{self.top.rstrip('/')}/{run_uid}" if self.containers else None
-        return RunCgroup(paths=paths, unified=self.unified, parent=parent)
+        return RunCgroup(paths=paths, unified=self.unified, parent=parent, others=others)
 
     def create(self, run_uid: str, limits: Limits) -> RunCgroup:
         """Make and bound the run's cgroup; without rights for any, one with no paths."""
         cgroup = self.find(run_uid)
         made = tuple(path for path in cgroup.paths if self._make(path, limits))
-        return RunCgroup(paths=made, unified=self.unified, parent=cgroup.parent if made else None)
+        return replace(cgroup, paths=made, parent=cgroup.parent if made else None)
 
     def _make(self, path: Path, limits: Limits) -> bool:
         try:
@@ -132,7 +137,15 @@ def detect(owner: tuple[int, int] | None, rootless: bool, proc: Path = Path("/pr
     roots = tuple(controllers[name] for name in _V1_CONTROLLERS if name in controllers)
     if not privileged:
         roots = ()
-    return CgroupTree(roots=roots, unified=False, top=f"/{_TOP}", owner=None, containers=bool(roots) and not rootless)
+    every = {*controllers.values(), *((unified,) if unified else ())}
+    return CgroupTree(
+        roots=roots,
+        others=tuple(sorted(every - set(roots))) if roots else (),
+        unified=False,
+        top=f"/{_TOP}",
+        owner=None,
+        containers=bool(roots) and not rootless,
+    )
 
 
 def _mounts(proc: Path) -> tuple[Path | None, dict[str, Path]]:
@@ -145,7 +158,7 @@ def _mounts(proc: Path) -> tuple[Path | None, dict[str, Path]]:
         if kind == "cgroup2":
             unified = point
         elif kind == "cgroup":
-            controllers.update({name: point for name in options.split(",") if name in _V1_CONTROLLERS})
+            controllers.update(dict.fromkeys((name for name in options.split(",") if name not in ("rw", "ro")), point))
     return unified, controllers
 
 

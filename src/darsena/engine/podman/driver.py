@@ -7,7 +7,7 @@ import fcntl
 import os
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
@@ -50,6 +50,13 @@ class _Session:
     images: Images
     lease: CacheLease
     promotions: list[asyncio.Task[None]]
+    platforms: set[str]
+    """What has been built for so far."""
+
+    @property
+    def is_native(self) -> bool:
+        """Whether the layer cache may be used: it knows no platforms, so that of this machine is the only one in it."""
+        return self.platforms <= {self.sandbox.machine.info.platforms[0]}
 
 
 class PodmanEngine:
@@ -90,6 +97,7 @@ class PodmanEngine:
             images=Images(sandbox, spec, self._transport),
             lease=CacheLease(paths.cache_host),
             promotions=[],
+            platforms=set(),
         )
         self._sessions[spec.run_uid] = session
         try:
@@ -107,8 +115,11 @@ class PodmanEngine:
 
     async def build(self, scope: RunScope, spec: BuildSpec, sink: OutputSink) -> int:
         session = self._session(scope)
+        session.platforms.add(spec.platform)
+        if not session.is_native:
+            spec = replace(spec, no_cache=True)
         code = await builds.build(session.sandbox, session.networks, spec, sink)
-        if code == 0 and find("skopeo"):
+        if code == 0 and session.is_native and find("skopeo"):
             session.promotions.append(asyncio.create_task(self._promote(session)))
         return code
 
