@@ -99,8 +99,10 @@ class World:
         await self.tasks.blobs.put(signed, chunks_of(content))
         return name
 
-    async def hello(self, agent: str = AGENT, kept: list[str] | None = None, **info: Any) -> None:
-        await self.tasks.agents.hello(agent, "default", INFO | info, kept)
+    async def hello(
+        self, agent: str = AGENT, kept: list[str] | None = None, dead: list[str] | None = None, **info: Any
+    ) -> None:
+        await self.tasks.agents.hello(agent, "default", INFO | info, kept, dead or [])
 
     async def find_order(
         self, agent: str = AGENT, *, cpu: int = 2, platforms: tuple[str, ...] = ("linux/amd64",)

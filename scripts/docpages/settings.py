@@ -59,7 +59,8 @@ VARIABLES = {
     "DARSENA_SCREEN": "Not empty: `serve` shows the ready screen also where standard error is no terminal.",
     "DARSENA_DEBUG": "Not empty: a defect of the command line shows its traceback.",
     "DARSENA_CHECK_JOURNAL": "Not empty: a transaction that writes a journaled table and emits no event fails (tests).",
-    "DARSENA_FAILPOINT": "`name`, `name:kill` or `name:raise`: the process ends or fails at that point (tests).",
+    "DARSENA_FAILPOINT": "`name`, `name:kill` or `name:raise`: the process ends or fails at that point; "
+    "`@FILE`: at the one in that file, once (tests).",
     "DARSENA_WORKER": "Between the supervisor and its worker only.",
     "DARSENA_SUPERVISOR": "Between the supervisor and its worker only.",
     "DARSENA_FAILURE_FD": "Between the supervisor and its worker only.",

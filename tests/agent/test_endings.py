@@ -134,6 +134,7 @@ def test_kill_9_then_sweep(server: FakeServer, tmp_path: Path) -> None:
         assert (state / "runs" / run.order["run_uid"]).exists()
         with running_agent(server, state, "--pool", "third"):
             server.wait_for(lambda: not (state / "runs" / run.order["run_uid"]).exists(), 15)
+            server.wait_for(lambda: server.hellos[-1]["dead"] == [run.order["run_uid"]], 5)
             assert running(living)
         living.cancel = True
         assert living.ended.wait(10)

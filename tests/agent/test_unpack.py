@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,25 @@ def test_no_archives(tmp_path: Path, archive: bytes) -> None:
     code, said = run(tmp_path / "x", archive)
     assert code == 1
     assert "not an archive" in said
+
+
+def test_a_time_beyond_all_clocks_is_refused(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        entry = tarfile.TarInfo("f")
+        entry.pax_headers = {"mtime": "1e300"}
+        archive.addfile(entry)
+    code, said = run(tmp_path / "x", buffer.getvalue())
+    assert code == 1
+    assert said.startswith("failed to untar context: ")
+
+
+def test_a_header_that_unpacks_without_end_takes_no_memory(tmp_path: Path) -> None:
+    size = 600 * 1024 * 1024
+    header = tarfile.TarInfo("h")
+    header.type, header.size = tarfile.XHDTYPE, size
+    packer = zlib.compressobj(1, wbits=31)
+    parts = [packer.compress(header.tobuf())]
+    parts += [packer.compress(bytes(1024 * 1024)) for _ in range(size // (1024 * 1024))]
+    code, said = run(tmp_path / "x", b"".join([*parts, packer.flush()]))
+    assert (code, said) == (1, "failed to untar context: an entry's header is too large\n")

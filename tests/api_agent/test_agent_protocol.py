@@ -142,6 +142,7 @@ async def test_bodies_are_bounded_and_checked(agent: Agent) -> None:
         (RequestInvalid, "/claim", {"agent": AGENT, "cpu": -1}, None),
         (RequestInvalid, "/claim", {"agent": AGENT, "cpu": "many"}, None),
         (RequestInvalid, f"{path}/beat", {"agent": AGENT}, None),
+        (RequestInvalid, f"{path}/beat", {"agent": AGENT, "fence": 2**63}, None),
         (RequestInvalid, f"{path}/log?agent={AGENT}&fence=1", None, b"x"),
         (RequestInvalid, f"{path}/log?agent={AGENT}&fence=x&offset=0", None, b"x"),
         (RequestInvalid, f"{path}/log?fence=1&offset=0", None, b"x"),

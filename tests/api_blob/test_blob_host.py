@@ -248,6 +248,8 @@ WRONG_PUTS: list[tuple[str, bytes, dict[str, str], int, str]] = [
     ("&comp=appendblock", b"x", BLOCK, 400, "InvalidQueryParameterValue"),
     ("&comp=blocklist", b"not xml", {}, 400, "InvalidXmlDocument"),
     ("&comp=blocklist", b"<Blocks/>", {}, 400, "InvalidXmlDocument"),
+    ("&comp=blocklist", b'<?xml version="1.0" encoding="none"?><BlockList/>', {}, 400, "InvalidXmlDocument"),
+    ("&comp=blocklist", b'<?xml version="1.0" encoding="utf-7"?><BlockList/>', {}, 400, "InvalidXmlDocument"),
     ("&comp=blocklist", b"<BlockList><Newest>AAAA</Newest></BlockList>", {}, 400, "InvalidXmlDocument"),
     ("&comp=blocklist", b"<BlockList><Latest><b/></Latest></BlockList>", {}, 400, "InvalidXmlDocument"),
     (

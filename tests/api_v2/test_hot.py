@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
+from darsena.core.media_types import DOCKER_MANIFEST, OCI_CONFIG, OCI_MANIFEST
 from darsena.db import Database
 
 from .test_acr_v1 import patch
@@ -116,3 +118,16 @@ async def test_damaged_bytes_are_not_served(world: World, digest: str) -> None:
     damage = "UPDATE manifest SET sealed = substr(sealed, 1, length(sealed) - 1) || x'00'"
     world.db.transact_sync(lambda tx: tx.connection.exec_driver_sql(damage))
     assert await fast(world, "GET", "/v2/team/app/manifests/v1") is None
+
+
+async def test_a_manifest_pushed_anew_has_its_new_media_type(world: World) -> None:
+    await world.push_blob("team/app", b"{}")
+    config = {"mediaType": OCI_CONFIG, "digest": digest_of(b"{}"), "size": 2}
+    content = json.dumps({"schemaVersion": 2, "config": config, "layers": []}).encode()
+    target = f"/v2/team/app/manifests/{digest_of(content)}"
+    for media_type in (OCI_MANIFEST, DOCKER_MANIFEST):
+        assert (await world.ask("PUT", target, content, headers={"content-type": media_type})).status == 201
+        found = await fast(world, "GET", target)
+        assert found is not None
+        assert dict(found.lines)["content-type"] == media_type
+        assert (await world.ask("DELETE", target)).status == 202

@@ -60,6 +60,10 @@ class State:
     blocks: dict[str, bytes] = field(default_factory=dict)
     runs: dict[str, Run] = field(default_factory=dict)
     scheduled: list[Json] = field(default_factory=list)
+    maintenance: list[Any] = field(default_factory=list)
+    """What the maintenance API answers, in this order."""
+    maintained: list[tuple[str, str, dict[str, str], Any]] = field(default_factory=list)
+    """What it was asked: method, path, query, body."""
     requests: list[tuple[str, str, str]] = field(default_factory=list)
     """(method, host, path with query)"""
     failures: list[tuple[str, int]] = field(default_factory=list)
@@ -226,8 +230,11 @@ class Handler(BaseHTTPRequestHandler):
             return self._token(dict(parse_qsl(body.decode())))
         if self.headers.get("Authorization") != "Bearer arm-token":
             return 401, {"error": {"code": "AuthenticationFailed", "message": "no valid token"}}, {}
-        assert "api-version" in query
         sent = json.loads(body) if body else None
+        if path.startswith("/darsena/v1/admin/"):
+            self.fake.state.maintained.append((self.command, path.removeprefix("/darsena/v1/admin/"), query, sent))
+            return 200, self.fake.state.maintenance.pop(0), {}
+        assert "api-version" in query
         if path == "/subscriptions":
             found = {"subscriptionId": SUBSCRIPTION, "displayName": "Dársena", "state": "Enabled", "tenantId": TENANT}
             return 200, {"value": [found]}, {}

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -34,3 +35,15 @@ def test_kill(value: str) -> None:
         [sys.executable, "-c", code], env={**os.environ, VARIABLE: value}, capture_output=True, timeout=30, check=False
     )
     assert (done.returncode, done.stdout) == (-signal.SIGKILL, b"on\n")
+
+
+def test_a_point_in_a_file_is_reached_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "point"
+    monkeypatch.setenv(VARIABLE, f"@{file}")
+    failpoint("here")
+    file.write_text("here:raise\n")
+    failpoint("there")
+    with pytest.raises(OSError, match="here"):
+        failpoint("here")
+    failpoint("here")
+    assert not file.exists()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
@@ -13,7 +12,7 @@ from typing import Any
 
 import pytest
 from containers import Containers
-from stand import DARSENA, Done, Stand, free_port, run, wait_until
+from stand import DARSENA, Done, Stand, free_port, process_list, run, wait_until
 
 from conftest import REGISTRY
 
@@ -178,15 +177,6 @@ def test_secret_argument_is_in_no_process_list_and_no_log(stand: Stand, base: st
     for command in ("logs", "show-run"):
         done = stand.darsena(command, "-r", REGISTRY, run_id)
         assert SECRET not in done.out + done.err
-
-
-def process_list() -> list[str]:
-    """What `ps` shows to everybody."""
-    found: list[str] = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            found.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
-    return found
 
 
 def test_target_other_dockerfile_and_no_push(

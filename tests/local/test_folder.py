@@ -84,6 +84,7 @@ def test_listening_addresses() -> None:
         ("[]", "cannot be read"),
         ('{"format_version": 2}', "newer"),
         ('{"format_version": 0}', "unknown format"),
+        ('{"format_version": 1}', "cannot be read"),
     ],
 )
 def test_a_marker_that_is_not_ours(tmp_path: Path, content: str, said: str) -> None:

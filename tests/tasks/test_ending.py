@@ -95,13 +95,49 @@ async def test_an_agent_that_starts_again_gives_up_what_it_does_not_know(world: 
     await world.hello(cpu=8)
     lost, kept = await world.schedule(), await world.schedule()
     orders = [await world.claim(cpu=8), await world.claim(cpu=8)]
+    await world.tasks.agents.beat(orders[0].run_uid, AGENT, orders[0].fence)
     await world.hello(cpu=8)  # says nothing of its runs: nothing is concluded
-    assert (await world.get(lost)).status == "Started"
+    assert (await world.get(lost)).status == "Running"
     await world.hello(cpu=8, kept=[orders[1].run_uid])
     ended = await world.get(lost)
     assert (ended.status, ended.error) == ("Error", RESTARTED)
     await world.tasks.agents.beat(orders[1].run_uid, AGENT, orders[1].fence)
     assert (await world.get(kept)).status == "Running"
+
+
+async def test_a_run_whose_order_never_arrived_waits_again(world: World) -> None:
+    """The server died with the answer to the claim: the agent, which never had the run, claims it anew."""
+    await world.hello(cpu=8)
+    run = await world.schedule()
+    first = await world.claim(cpu=8)
+    await world.hello(cpu=8, kept=[])
+    assert (await world.get(run)).status == "Queued"
+    again = await world.claim(cpu=8)
+    assert again.run_uid == first.run_uid
+    assert again.fence > first.fence
+    assert (await world.kinds()).count("run.requeued") == 1
+
+
+async def test_an_order_whose_lease_is_over_is_not_given_out_again(world: World) -> None:
+    """It may have been carried out without a single beat getting through."""
+    await world.hello(cpu=8)
+    run = await world.schedule()
+    await world.claim(cpu=8)
+    world.pass_time(LEASE_S)
+    await world.hello(cpu=8, kept=[])
+    assert ((await world.get(run)).status, (await world.get(run)).error) == ("Error", RESTARTED)
+
+
+async def test_runs_of_an_agent_that_another_found_dead_end_at_once(world: World) -> None:
+    await world.hello(cpu=8)
+    run, other, waiting = await world.schedule(), await world.schedule(), await world.schedule()
+    orders = [await world.claim(cpu=8), await world.claim(cpu=8)]
+    await world.tasks.agents.beat(orders[0].run_uid, AGENT, orders[0].fence)
+    await world.hello("another", kept=[], dead=[orders[0].run_uid, waiting.uid, "0" * 32])
+    ended = await world.get(run)
+    assert (ended.status, ended.error) == ("Error", AGENT_LOST)
+    assert (await world.get(other)).status == "Started"
+    assert (await world.get(waiting)).status == "Queued"
 
 
 async def test_a_crash_between_taking_and_ending_leaves_it_to_the_next_reaper(world: World) -> None:

@@ -57,8 +57,8 @@ class ServerClient:
     async def close(self) -> None:
         await self._http.aclose()
 
-    async def hello(self, info: EngineMessage) -> None:
-        await self._post("/hello", msgspec.json.encode(Hello(agent=self._agent, info=info)))
+    async def hello(self, info: EngineMessage, runs: list[str], dead: list[str]) -> None:
+        await self._post("/hello", msgspec.json.encode(Hello(agent=self._agent, info=info, runs=runs, dead=dead)))
 
     async def claim(self, cpu: float, platforms: list[str]) -> RunOrder | None:
         """Waits at the server for up to 20 s; None when there is nothing to do."""

@@ -33,8 +33,12 @@ class EngineMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True):
+    """`runs` are those that this agent works on; `dead` those whose agent on this machine has ended before them."""
+
     agent: str
     info: EngineMessage
+    runs: list[str]
+    dead: list[str]
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):

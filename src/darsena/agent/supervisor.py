@@ -48,9 +48,9 @@ class Supervisor:
         info = await self._engine.probe()
         for fault in info.faults:
             _log.warning("engine_fault", text=fault.text, fix=fault.fix)
-        swept = await self._engine.sweep()
-        _log.info("agent_started", mode=info.mode, version=info.version, cpu=self._settings.cpu, swept=swept)
-        loops = [asyncio.create_task(self._claim_for_ever(info)), asyncio.create_task(self._sweep_for_ever())]
+        dead = await self._engine.sweep()
+        _log.info("agent_started", mode=info.mode, version=info.version, cpu=self._settings.cpu, swept=len(dead))
+        loops = [asyncio.create_task(self._claim_for_ever(info, dead)), asyncio.create_task(self._sweep_for_ever())]
         parent = asyncio.create_task(self._watch_parent())
         ending = asyncio.create_task(self._ending.wait())
         try:
@@ -62,13 +62,14 @@ class Supervisor:
             await _cancel(*loops, parent, ending)
             await self._stop_runs()
 
-    async def _claim_for_ever(self, info: EngineInfo) -> None:
+    async def _claim_for_ever(self, info: EngineInfo, dead: list[str]) -> None:
+        """Greets first, and anew whenever the server was away: runs may have ended or been given unheard."""
         pause = 0.2
         greeted = False
         while True:
             try:
                 if not greeted:
-                    await self._client.hello(to_message(info))
+                    await self._client.hello(to_message(info), [run.order.run_uid for run in self._runs], dead)
                     greeted = True
                 order = await self._claim(info)
                 pause = 0.2

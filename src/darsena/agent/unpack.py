@@ -14,6 +14,7 @@ import ctypes
 import lzma
 import os
 import posixpath
+import resource
 import signal
 import stat
 import sys
@@ -26,6 +27,8 @@ _DECOMPRESSORS = (bz2, lzma, zlib)
 _PATH_MAX = 4096
 _FREE_BYTES = 100 * 1024 * 1024
 """Below this size no ratio counts: text compresses well."""
+_MEMORY_BYTES = 512 * 1024 * 1024
+"""An extended header is read whole, whatever size it claims; xz at its strongest needs 65 MiB."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -153,6 +156,7 @@ class Unpacker:
 def main(argv: list[str]) -> int:
     destination, uid, gid, compressed, entries_max, bytes_max, ratio_max = argv[0], *map(int, argv[1:])
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     os.umask(0o022)
     root = os.path.realpath(destination)
     if os.geteuid() == 0:
@@ -170,8 +174,11 @@ def main(argv: list[str]) -> int:
     except ArchiveRefused as e:
         print(f"failed to untar context: {e}", file=sys.stderr)  # noqa: T201 - a program's answer
         return 1
-    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, ValueError, RecursionError) as e:
+    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, ValueError, OverflowError, RecursionError) as e:
         print(f"failed to untar context: not an archive, or a broken one: {e}", file=sys.stderr)  # noqa: T201
+        return 1
+    except MemoryError:
+        print("failed to untar context: an entry's header is too large", file=sys.stderr)  # noqa: T201
         return 1
     except OSError as e:
         print(f"failed to untar context: {e.strerror or e}", file=sys.stderr)  # noqa: T201

@@ -31,7 +31,7 @@ _BODY_BYTES = 4 * 1024 * 1024
 _LONGEST_ERROR = 2000
 _AGENT = re.compile(r"[A-Za-z0-9._-]{1,100}\Z")
 
-Fence = Annotated[int, msgspec.Meta(ge=0)]
+Fence = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,12 +54,14 @@ class EngineBody(Body, frozen=True, kw_only=True):
 
 
 class HelloBody(Body, frozen=True, kw_only=True):
-    """`runs` are the uids of the runs that the agent still works on; without it nothing is concluded."""
+    """`runs` are the uids of the runs that the agent still works on; without it nothing is concluded. `dead` are those
+    of runs that an agent on the same machine left when it ended."""
 
     agent: str
     info: EngineBody
     pool: str = DEFAULT_POOL
     runs: list[str] | None = None
+    dead: list[str] = []
 
 
 class HelloView(Body, frozen=True, kw_only=True):
@@ -148,7 +150,7 @@ class AgentEdge:
     async def _hello(self, request: Request) -> Response:
         body = await request.json(HelloBody, limit_bytes=_BODY_BYTES)
         info = cast("dict[str, Any]", msgspec.to_builtins(body.info))
-        await self._agents.hello(_check_agent(body.agent), body.pool, info, body.runs)
+        await self._agents.hello(_check_agent(body.agent), body.pool, info, body.runs, body.dead)
         return json_response(HelloView(lease_s=LEASE_S))
 
     async def _claim(self, request: Request) -> Response:

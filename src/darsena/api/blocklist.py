@@ -45,7 +45,7 @@ def parse_block_list(body: bytes) -> list[str]:
     parser.StartDoctypeDeclHandler = _refuse_doctype
     try:
         parser.Parse(body, True)
-    except expat.ExpatError as error:
+    except (expat.ExpatError, LookupError, ValueError) as error:  # the last two: an encoding that cannot be read
         raise _invalid(str(error)) from None
     return reader.blocks
 

@@ -187,7 +187,7 @@ def _follow(client: MaintenanceClient, run_id: int) -> Object:
             return run
         progress = _progress(run)
         text = (
-            f"{run['status'].lower()} {progress['phase']}: {progress['blobsMarked']} marked, "
+            f"{progress['phase'] or run['status'].lower()}: {progress['blobsMarked']} marked, "
             f"{progress['blobsRemoved']} removed, {human_bytes(progress['bytesFreed'])} freed"
         )
         if text != told:

@@ -1,7 +1,8 @@
 """Named points between two steps of a write, where a fault test ends or fails the process. Else they do nothing.
 
 `DARSENA_FAILPOINT=name` or `name:kill` ends the process there with SIGKILL, as a power cut would; `name:raise` raises
-OSError(EIO). Set from outside only: nothing that a client sends reaches it.
+OSError(EIO). `@FILE` reads the point from that file and removes it on reaching the point: it happens once, although the
+process is started again. Set from outside only: nothing that a client sends reaches it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+from pathlib import Path
 
 VARIABLE = "DARSENA_FAILPOINT"
 
@@ -18,9 +20,19 @@ def failpoint(name: str) -> None:
     armed = os.environ.get(VARIABLE)
     if armed is None:
         return
-    point, _, action = armed.partition(":")
+    once = Path(armed[1:]) if armed.startswith("@") else None
+    point, _, action = (_read(once) if once else armed).partition(":")
     if point != name:
         return
+    if once:
+        once.unlink()
     if action == "raise":
         raise OSError(errno.EIO, f"failpoint {name}")
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8").strip()
+    except FileNotFoundError:
+        return ""

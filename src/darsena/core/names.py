@@ -75,4 +75,4 @@ def plain(value: object) -> str:
     """For msgspec's `enc_hook`: a name is written as the text that it is."""
     if isinstance(value, str):
         return str.__str__(value)
-    raise NotImplementedError(f"no JSON for {type(value).__name__}")
+    raise TypeError(f"no JSON for {type(value).__name__}")

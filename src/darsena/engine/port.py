@@ -194,6 +194,6 @@ class Engine(Protocol):
         """Leaves no process, container, network, mount or file of the run. Idempotent."""
         ...
 
-    async def sweep(self) -> int:
-        """Close every run in the state folder whose agent is dead; how many there were."""
+    async def sweep(self) -> list[str]:
+        """Close every run in the state folder whose agent is dead; their uids."""
         ...

@@ -74,7 +74,7 @@ class Folder:
             values: dict[str, Any] = json.loads(self.marker.read_text("utf-8"))
             version = int(values["format_version"])
         except (ValueError, KeyError, TypeError) as error:
-            raise StartFailure(f"{self.marker} cannot be read ({error}); restore it from a backup") from error
+            raise self._unreadable(error) from error
         if version > FORMAT_VERSION:
             raise StartFailure(
                 f"{self.root} has format version {version} and this Dársena knows up to {FORMAT_VERSION}: "
@@ -82,7 +82,13 @@ class Folder:
             )
         if version < 1:
             raise StartFailure(f"{self.root} has the unknown format version {version}")
-        return Marker(**{name: values[name] for name in Marker.__dataclass_fields__})
+        try:
+            return Marker(**{name: values[name] for name in Marker.__dataclass_fields__})
+        except KeyError as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: Exception) -> StartFailure:
+        return StartFailure(f"{self.marker} cannot be read ({error}); restore it from a backup")
 
     def make(self, addresses: Addresses, database: DatabaseKind) -> Marker:
         """Create the folder with its subfolders, agent token and marker; the marker comes last. Idempotent."""

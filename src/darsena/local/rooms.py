@@ -28,7 +28,7 @@ from darsena.resources.registries import Hook
 from darsena.resources.service import ResourceService
 from darsena.settings import Settings
 from darsena.storage.keyfile import RootKeyFile
-from darsena.storage.keyring import Keyring
+from darsena.storage.keyring import Keyring, has_keys
 from darsena.storage.local import LocalStorage
 from darsena.tasks.room import Tasks, make_tasks
 from darsena.usage import UsageReader, count_size
@@ -61,9 +61,9 @@ def open_rooms(data: Path, flags: dict[str, Any]) -> Rooms:
     if marker is None:
         raise StartFailure(f"{data} is no data folder yet: start `darsena serve` on it once")
     marker.check_database(chosen.database.kind)
-    db, is_new = _open_database(folder, chosen)
+    db = _open_database(folder, chosen)
     stamp = db.transact_sync(ensure_stamp, marker.stamp_uid, HOME_REGION)
-    keyring = Keyring(_open_root_key(folder, is_new), db.read_sync)
+    keyring = Keyring(_open_root_key(folder, db), db.read_sync)
     storage = LocalStorage(data, keyring)
     identity = make_identity(
         db,
@@ -140,20 +140,20 @@ def _call_all(hooks: Sequence[Hook], tx: Tx, registry_uid: str) -> None:
         hook(tx, registry_uid)
 
 
-def _open_database(folder: Folder, chosen: Settings) -> tuple[Database, bool]:
-    """The database at the newest schema, and whether it was empty."""
+def _open_database(folder: Folder, chosen: Settings) -> Database:
+    """The database at the newest schema."""
     url = chosen.database.url or f"sqlite:///{folder.database}"
     check = bool(os.environ.get("DARSENA_CHECK_JOURNAL"))
     db = Database(url, before_commit=append, check_journal=check)
-    is_new = current_revision(db.engine) is None and create_schema(db.engine)
-    if not is_new:
+    if current_revision(db.engine) is not None or not create_schema(db.engine):
         migrate(db.engine, sqlite_file=folder.database if db.is_sqlite else None)
     if db.is_sqlite:
         folder.database.chmod(0o600)
-    return db, is_new
+    return db
 
 
-def _open_root_key(folder: Folder, is_new: bool) -> RootKeyFile:
-    """Made with a new database only: beside an old one a missing key is a loss that nobody may paper over."""
+def _open_root_key(folder: Folder, db: Database) -> RootKeyFile:
+    """Made while nothing is sealed yet (also after a crash that left the schema alone): later a missing key is a loss
+    that nobody may paper over."""
     path = folder.keys / "root.key"
-    return RootKeyFile.create(path) if is_new and not path.exists() else RootKeyFile.load(path)
+    return RootKeyFile.load(path) if path.exists() or db.read_sync(has_keys) else RootKeyFile.create(path)

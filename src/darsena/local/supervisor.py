@@ -34,8 +34,14 @@ from darsena.settings import Settings
 
 _READY_WITHIN_S = 120.0
 _CRASHES_IN_A_ROW = 5
-_CRASHES_AT_START = 2
-_AGENT_GRACE_S = 40.0
+_AGENT_MARGIN_S = 25.0
+"""What clearing away its runs may take an agent, after the time that they had to end by themselves."""
+
+
+_NOT_FOR_AGENTS = frozenset(
+    {"DARSENA_WORKER", "DARSENA_FAILURE_FD", "DARSENA_SUPERVISOR", f"{settings.PREFIX}DATABASE__URL"}
+)
+"""Variables that a build agent has no business with: the database's password least of all."""
 
 
 class Supervisor(Granian):  # pyright: ignore[reportGeneralTypeIssues,reportUntypedBaseClass]
@@ -186,7 +192,7 @@ class Agent:
             return
         process.terminate()
         try:
-            process.wait(_AGENT_GRACE_S)
+            process.wait(self._stamp.settings.server.drain_s + _AGENT_MARGIN_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -208,11 +214,7 @@ class Agent:
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         stamp, addresses = self._stamp, self._stamp.marker.addresses
-        environment = {
-            key: value
-            for key, value in os.environ.items()
-            if key not in ("DARSENA_WORKER", "DARSENA_FAILURE_FD", "DARSENA_SUPERVISOR")
-        }
+        environment = {key: value for key, value in os.environ.items() if key not in _NOT_FOR_AGENTS}
         environment["DARSENA_AGENT_TOKEN"] = stamp.folder.agent_token.read_text("utf-8").strip()
         arguments = [
             *(sys.executable, "-m", "darsena", "agent"),
@@ -221,6 +223,7 @@ class Agent:
             *("--ca-file", str(stamp.folder.ca_file)),
             *("--registry-domain", addresses.registry_domain),
             *("--parent", str(os.getpid())),
+            *("--grace", str(self._stamp.settings.server.drain_s)),
             *("--state", str(agent_state(stamp.settings, stamp.marker))),
         ]
         return subprocess.Popen(arguments, env=environment, start_new_session=True, stdin=subprocess.DEVNULL)

@@ -62,14 +62,14 @@ class Collecting:
     async def _mark(self, registry: Registry) -> None:
         after, before_us = b"", self._before_us
         while True:
-            bound, found = await self._db.read(read_garbage, registry.uid, after, before_us)
+            bound, examined, found = await self._db.read(read_garbage, registry.uid, after, before_us)
             unmarked = [item.digest for item in found if item.marked_us is None]
             for start in range(0, len(unmarked), MARKED_AT_ONCE):
                 part = unmarked[start : start + MARKED_AT_ONCE]
                 marked = await self._db.transact(garbage.mark, registry.uid, part, before_us)
                 self._progress.blobs_marked += marked
                 failpoint("gc.after_mark")
-            self._progress.blobs_examined += EXAMINED_AT_ONCE if bound is not None else 0
+            self._progress.blobs_examined += examined
             await self._between()
             if bound is None:
                 return
@@ -151,10 +151,11 @@ class Collecting:
             self._progress.uploads_removed += 1
 
 
-def read_garbage(tx: Tx, registry_uid: str, after: bytes, before_us: int) -> tuple[bytes | None, list[Garbage]]:
-    """Among the blobs that follow `after`: where to go on (None: these were the last), and the garbage."""
+def read_garbage(tx: Tx, registry_uid: str, after: bytes, before_us: int) -> tuple[bytes | None, int, list[Garbage]]:
+    """Of the blobs that follow `after`: where to go on (None: these were the last), how many, and the garbage."""
     bound = garbage.find_bound(tx, registry_uid, after, EXAMINED_AT_ONCE)
-    return bound, garbage.list_garbage(tx, registry_uid, after, bound, before_us)
+    examined = EXAMINED_AT_ONCE if bound is not None else garbage.count_after(tx, registry_uid, after)
+    return bound, examined, garbage.list_garbage(tx, registry_uid, after, bound, before_us)
 
 
 async def find_lost_uploads(db: Database, storage: Storage, registry_uid: str, before_us: int) -> dict[str, int]:

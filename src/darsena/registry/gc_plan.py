@@ -33,7 +33,7 @@ async def _plan_blobs(db: Database, registry: Registry, grace_us: int, plan: Pla
     """Garbage that is old enough goes; all other garbage waits."""
     after, now_us = b"", db.clock.now_us()
     while True:
-        bound, found = await db.read(read_garbage, registry.uid, after, now_us - grace_us)
+        bound, _, found = await db.read(read_garbage, registry.uid, after, now_us - grace_us)
         old = {item.digest for item in found if item.is_whole}
         for item in found:
             plan.links += item.links
@@ -42,7 +42,7 @@ async def _plan_blobs(db: Database, registry: Registry, grace_us: int, plan: Pla
                 if len(plan.digests) < _DIGESTS:
                     plan.digests.append((str(item.digest), item.size))
         if grace_us:
-            _, young = await db.read(read_garbage, registry.uid, after, now_us)
+            _, _, young = await db.read(read_garbage, registry.uid, after, now_us)
             for item in young:
                 if item.is_whole and item.digest not in old:
                     plan.waiting.add(item.size)

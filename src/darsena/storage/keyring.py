@@ -122,6 +122,11 @@ class Keyring:
         self._keys.pop(owner, None)
 
 
+def has_keys(tx: Tx) -> bool:
+    """Whether any data key was made: from then on the root key is needed."""
+    return tx.execute(select(data_key.c.owner).limit(1)).first() is not None
+
+
 def _find(tx: Tx, owner: str) -> tuple[bytes, str] | None:
     row = tx.execute(select(data_key.c.wrapped, data_key.c.wrapped_by).where(data_key.c.owner == owner)).first()
     return None if row is None else (row.wrapped, row.wrapped_by)

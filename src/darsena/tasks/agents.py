@@ -35,6 +35,7 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger("darsena.tasks")
 LONGEST_WAIT_S = 25.0
 TIMEOUT_GRACE_S = 120
 """How much longer than the run's own time its agent may take to end it before the server does."""
+AGENT_LOST = "agent lost"
 RESTARTED = "agent lost: it was started again"
 
 _POLL_S = 1.0
@@ -72,8 +73,11 @@ class AgentService:
         self._server = server
         self._pool_cpu = pool_cpu
 
-    async def hello(self, agent: str, pool: str, info: dict[str, Any], kept: Sequence[str] | None) -> None:
-        """An agent is there. `kept` are the runs it still works on, when it says so: others that it held are lost."""
+    async def hello(
+        self, agent: str, pool: str, info: dict[str, Any], kept: Sequence[str] | None, dead: Sequence[str] = ()
+    ) -> None:
+        """An agent is there. `kept` are the runs it still works on, when it says so: others that it held are lost, or,
+        when it never had them, wait again. `dead` are runs whose agent it found ended."""
         platforms = tuple(normalize_platform(str(text)) for text in info.get("platforms") or ())
         row = AgentRow(
             id=agent, pool=pool, cpu=max(int(info.get("cpu") or 1), 1), platforms=platforms, info=info, seen_at_us=0
@@ -83,11 +87,10 @@ class AgentService:
             now_us = lease_now_us(tx)
             agent_store.put_agent(tx, replace(row, seen_at_us=now_us))
             tx.after_commit(self._wake.notify)
-            if kept is None:
-                return []
-            return queue_store.take_of_agent(
-                tx, agent, kept, owner=self._server, error=RESTARTED, lease_until_us=now_us + _LEASE_US
-            )
+            until_us = now_us + _LEASE_US
+            taken = queue_store.take_lost(tx, dead, owner=self._server, error=AGENT_LOST, lease_until_us=until_us)
+            lost = [] if kept is None else self._give_back_unknown(tx, agent, kept, now_us)
+            return taken + queue_store.take_lost(tx, lost, owner=self._server, error=RESTARTED, lease_until_us=until_us)
 
         for held in await self._db.transact(write):
             await self._ender.end_taken(held)
@@ -95,6 +98,23 @@ class AgentService:
     async def list_live(self, pool: str = DEFAULT_POOL) -> list[AgentRow]:
         """Agents that were heard of in the last minute and a half."""
         return await self._db.read(lambda tx: list_live_agents(tx, pool, lease_now_us(tx)))
+
+    def _give_back_unknown(self, tx: Tx, agent: str, kept: Sequence[str], now_us: int) -> list[str]:
+        """Of what the agent holds and does not know of: what it cannot have begun waits again; the rest is returned.
+
+        An agent renews the lease as soon as it has an order. One that was never renewed and still holds got lost with
+        the answer that carried it.
+        """
+        lost: list[str] = []
+        for held in queue_store.list_held_by(tx, agent):
+            if held.uid in kept:
+                continue
+            run = run_store.find_run_by_uid(tx, held.uid)
+            if run is not None and run.status == "Started" and (held.lease_until_us or 0) > now_us:
+                self._give_back(tx, held)
+            else:
+                lost.append(held.uid)
+        return lost
 
     # --- claiming -----------------------------------------------------------------------------------------------
 

@@ -97,6 +97,7 @@ class Held:
     cpu: int
     queued_at_us: int
     owner: str | None
+    lease_until_us: int | None
     fence: int
     attempt: int
     cancel_requested: bool

@@ -184,12 +184,10 @@ def take_overdue(tx: Tx, *, owner: str, error: str, now_us: int, lease_until_us:
     return _take(tx, overdue & run_queue.c.owner.is_not(None), owner, lease_until_us, status, text)
 
 
-def take_of_agent(
-    tx: Tx, agent: str, kept: Sequence[str], *, owner: str, error: str, lease_until_us: int
-) -> list[Held]:
-    """Take what an agent held before it was started anew, but for the runs it says that it has kept."""
-    lost = (run_queue.c.owner == agent) & run_queue.c.uid.not_in(kept) & run_queue.c.end_status.is_(None)
-    return _take(tx, lost, owner, lease_until_us, "Error", error)
+def take_lost(tx: Tx, uids: Sequence[str], *, owner: str, error: str, lease_until_us: int) -> list[Held]:
+    """Take these runs, as far as agents hold them."""
+    held = run_queue.c.owner.is_not(None) & run_queue.c.end_status.is_(None)
+    return _take(tx, run_queue.c.uid.in_(uids) & held, owner, lease_until_us, "Error", error)
 
 
 def shorten_leases(tx: Tx, lease_until_us: int) -> None:
@@ -261,6 +259,7 @@ def _held(row: Row[Any]) -> Held:
         cpu=row.cpu,
         queued_at_us=row.queued_at,
         owner=row.owner,
+        lease_until_us=row.lease_until,
         fence=row.fence,
         attempt=row.attempt,
         cancel_requested=row.cancel_requested,

@@ -13,13 +13,13 @@ from darsena.db import Database, Tx
 from darsena.jobs.lease import LEASE_S, LeaseWatch, lease_now_us
 from darsena.jobs.wake import pause
 from darsena.tasks import queue_store
+from darsena.tasks.agents import AGENT_LOST
 from darsena.tasks.ending import RunEnder
 from darsena.tasks.model import DEFAULT_POOL, Ending, Held
 from darsena.tasks.places import find_refusal, list_live_agents
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("darsena.tasks")
 
-AGENT_LOST = "agent lost"
 TIMED_OUT = "the run's time was over and its agent did not end it"
 _EVERY_S = 1.0
 

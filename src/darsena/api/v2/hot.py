@@ -48,7 +48,7 @@ class HotPath:
         self._blobs = blobs
         self._authenticator = authenticator
         self._check_network = check_network
-        self._manifests: OrderedDict[tuple[str, int, bytes], _Answer] = OrderedDict()
+        self._manifests: OrderedDict[tuple[str, int, bytes, str], _Answer] = OrderedDict()
         self._cached_bytes = 0
 
     async def answer(self, scope: Scope, send: Send, facts: RegistryFacts) -> bool:
@@ -95,7 +95,7 @@ class HotPath:
         row = self._lookup.find_manifest(facts.uid, name, reference)
         if row is None:
             return None
-        key = (facts.uid, row.repository_id, row.digest)
+        key = (facts.uid, row.repository_id, row.digest, row.media_type)
         known = self._manifests.get(key)
         if known is not None:
             self._manifests.move_to_end(key)
@@ -118,8 +118,8 @@ class HotPath:
         content = self._blobs.read_small(facts.uid, digest, size)
         return None if content is None else _Answer(_ready(blob_headers(digest), len(content)), content)
 
-    def _remember(self, key: tuple[str, int, bytes], answer: _Answer) -> None:
-        """Content by digest never changes: only memory bounds how long it is kept."""
+    def _remember(self, key: tuple[str, int, bytes, str], answer: _Answer) -> None:
+        """Content by digest never changes, its media type only when it is pushed anew: memory alone bounds this."""
         self._manifests[key] = answer
         self._cached_bytes += len(answer.body)
         while self._cached_bytes > _BODY_CACHE_BYTES:

@@ -184,10 +184,10 @@ class PodmanEngine:
         if not (gone and removed):
             _log.error("run_left_something", run=scope.spec.run_uid, folder=str(host), files=not gone)
 
-    async def sweep(self) -> int:
+    async def sweep(self) -> list[str]:
         """A run's lock tells whether its agent lives; runs of another live agent are left alone."""
         if not (self._state / "runs").is_dir():
-            return 0
+            return []
         host = self._require_machine()
         with self._state_locked():
             dead = [(path, lock) for path in folder.list_runs(self._state) if (lock := self._try_lock(path))]
@@ -196,7 +196,7 @@ class PodmanEngine:
             lock.release()
             _log.info("dead_run_swept", run=path.name)
         await asyncio.to_thread(trim, self._state)
-        return len(dead)
+        return [path.name for path, _ in dead]
 
     @staticmethod
     async def _promote(session: _Session) -> None:

@@ -47,6 +47,11 @@ def find_bound(tx: Tx, registry_uid: str, after: bytes, step: int) -> bytes | No
     return tx.execute(statement.order_by(blob.c.digest).offset(step - 1).limit(1)).scalar()
 
 
+def count_after(tx: Tx, registry_uid: str, after: bytes) -> int:
+    statement = select(func.count()).select_from(blob).where(blob.c.registry_uid == registry_uid, blob.c.digest > after)
+    return tx.execute(statement).scalar_one()
+
+
 def list_garbage(tx: Tx, registry_uid: str, after: bytes, upto: bytes | None, before_us: int) -> list[Garbage]:
     """Blobs in (after, upto] that are garbage and, like their unused links, older than `before_us`."""
     unused = _count_links(_is_unused(before_us))

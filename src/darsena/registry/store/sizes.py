@@ -92,15 +92,19 @@ def _measure(tx: Tx, registry_uid: str, repository_id: int, name: str) -> Reposi
 
 
 def measure_registry(tx: Tx, registry_uid: str) -> RegistrySize:
-    holders = (
-        select(func.count())
-        .select_from(repository_blob)
-        .join(repository, repository.c.id == repository_blob.c.repository_id)
-        .where(repository_blob.c.digest == blob.c.digest, repository.c.registry_uid == registry_uid)
-        .correlate(blob)
-        .scalar_subquery()
+    mine = select(repository.c.id).where(repository.c.registry_uid == registry_uid)
+    links = (
+        select(repository_blob.c.digest, func.count().label("holders"))
+        .where(repository_blob.c.repository_id.in_(mine))
+        .group_by(repository_blob.c.digest)
+        .subquery()
     )
-    counted = select(blob.c.size, holders.label("holders")).where(blob.c.registry_uid == registry_uid).subquery()
+    counted = (
+        select(blob.c.size, func.coalesce(links.c.holders, 0).label("holders"))
+        .outerjoin(links, links.c.digest == blob.c.digest)
+        .where(blob.c.registry_uid == registry_uid)
+        .subquery()
+    )
     by_class = case((counted.c.holders == 0, 0), (counted.c.holders == 1, 1), else_=2).label("class")
     rows = tx.execute(
         select(by_class, func.count().label("number"), func.sum(counted.c.size).label("total")).group_by(by_class)
