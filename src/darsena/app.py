@@ -115,8 +115,7 @@ def list_loops(rooms: Rooms) -> dict[str, Loop]:
         known: list[str] = []
         while not stop.is_set():
             seen = rooms.resources.changed.generation
-            page = await rooms.resources.list_registries(rooms.stamp.subscription_id, limit=1000)
-            found = [row.name for row in page.items]
+            found = await _list_registry_names(rooms)
             if found != known:
                 for line in await asyncio.to_thread(keep_names, trust, found):
                     _log.info("names_kept", change=line)
@@ -135,16 +134,28 @@ def list_loops(rooms: Rooms) -> dict[str, Loop]:
     }
 
 
+async def _list_registry_names(rooms: Rooms) -> list[str]:
+    names: list[str] = []
+    after: str | None = ""
+    while after is not None:
+        page = await rooms.resources.list_registries(rooms.stamp.subscription_id, after=after, limit=500)
+        names += [row.name for row in page.items]
+        after = page.next_key
+    return names
+
+
 async def _keep_running(name: str, loop: Loop, stop: asyncio.Event) -> None:
-    """A loop that fails is logged and begun again, a little later each time."""
+    """A loop that fails is logged and begun again, a little later each time that it fails soon."""
     pause_s = 1.0
     while not stop.is_set():
+        begun = asyncio.get_running_loop().time()
         try:
             await loop(stop)
         except Exception:
+            lasted_s = asyncio.get_running_loop().time() - begun
+            pause_s = 1.0 if lasted_s > 60 else min(pause_s * 2, 60.0)
             _log.exception("loop_failed", loop=name, again_in_s=pause_s)
             await _sleep(stop, pause_s)
-            pause_s = min(pause_s * 2, 60.0)
 
 
 async def _sleep(stop: asyncio.Event, seconds: float) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import httpx
 import msgspec
@@ -21,6 +22,8 @@ from darsena.agent.protocol import (
     RunOrder,
 )
 from darsena.agent.settings import AgentSettings
+
+T = TypeVar("T")
 
 _BASE = "/darsena/v1/agent"
 _CLAIM_WAIT_S = 20
@@ -68,8 +71,8 @@ class ServerClient:
             return None
         try:
             return msgspec.json.decode(answer.content, type=RunOrder)
-        except msgspec.ValidationError as e:
-            head = msgspec.json.decode(answer.content, type=OrderHead)
+        except msgspec.DecodeError as e:
+            head = _decode(answer, OrderHead)
             error = f"this agent cannot execute the run's request: {e}"
             await self.finish(head, msgspec.structs.replace(self.new_finish(head), error=error))
             return None
@@ -77,7 +80,7 @@ class ServerClient:
     async def beat(self, order: RunOrder) -> BeatAnswer:
         body = Beat(agent=self._agent, fence=order.fence, status="Running")
         answer = await self._post(f"/runs/{order.run_uid}/beat", msgspec.json.encode(body))
-        return msgspec.json.decode(answer.content, type=BeatAnswer)
+        return _decode(answer, BeatAnswer)
 
     async def append_log(self, order: RunOrder, offset: int, data: bytes) -> int:
         """The log's size at the server after it."""
@@ -85,7 +88,7 @@ class ServerClient:
         path = f"/runs/{order.run_uid}/log"
         headers = {"Content-Type": "application/octet-stream"}
         answer = await self._post(path, data, query=query, headers=headers, timeout_s=30)
-        return msgspec.json.decode(answer.content, type=LogAnswer).offset
+        return _decode(answer, LogAnswer).offset
 
     async def finish(self, order: RunOrder | OrderHead, finish: Finish) -> None:
         await self._post(f"/runs/{order.run_uid}/finish", msgspec.json.encode(finish), timeout_s=30)
@@ -147,3 +150,11 @@ def _raise_for(answer: httpx.Response) -> None:
     if answer.status_code >= 500 or answer.status_code == 429:
         raise ServerUnavailable(reason)
     raise Refused(reason)
+
+
+def _decode(answer: httpx.Response, type_: type[T]) -> T:
+    """Raises ServerUnavailable for what is no answer of this server's: something else stands in between."""
+    try:
+        return msgspec.json.decode(answer.content, type=type_)
+    except msgspec.DecodeError as e:
+        raise ServerUnavailable(f"an answer that is not the server's: {e}") from e

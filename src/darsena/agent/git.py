@@ -127,6 +127,8 @@ class GitFetcher:
         raise GitFailure(f"error checking out {wanted}: the repository has no such branch, tag or commit")
 
     async def _submodules(self, config: list[str], extra: dict[str, str]) -> None:
+        """Those of the repository itself, whose hosts are checked first. Submodules of submodules name hosts that
+        nobody has checked, so they are not fetched."""
         if not (self._scope.workspace / ".gitmodules").is_file():
             return
         text = await self._read(
@@ -137,9 +139,7 @@ class GitFetcher:
             if not url.startswith(("./", "../")):
                 module = parse_location(url, None)
                 await self._check(module.host, module.port)
-        if await self._run(
-            config, extra, self._sink, "submodule", "--quiet", "update", "--init", "--recursive", "--depth=1"
-        ):
+        if await self._run(config, extra, self._sink, "submodule", "--quiet", "update", "--init", "--depth=1"):
             raise GitFailure("unable to git clone: a submodule cannot be fetched")
 
     async def _check(self, host: str, port: int) -> str:

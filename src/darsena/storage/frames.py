@@ -136,10 +136,6 @@ def frame_size(head: Buffer) -> int | None:
     return size + FRAME_OVERHEAD if 0 < size <= SEGMENT_BYTES else None
 
 
-def is_end(head: Buffer) -> bool:
-    return len(head) >= FRAME_HEAD_BYTES and bool(_FRAME_HEAD.unpack_from(head)[0] & _END_BIT)
-
-
 STRIDE = SEGMENT_BYTES + FRAME_OVERHEAD
 
 

@@ -78,10 +78,6 @@ class Run:
     system_data: SystemData
 
     @property
-    def is_finished(self) -> bool:
-        return self.status in LOG_WORDS
-
-    @property
     def log_name(self) -> str:
         return f"logs/{self.run_id}/rawtext.log"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 
 from darsena.core.digest import Digest
 from darsena.db import Tx
@@ -103,15 +103,6 @@ def list_repositories_with(tx: Tx, registry_uid: str, digest: Digest, limit: int
         .limit(limit)
     )
     return [row.name for row in rows]
-
-
-def sum_sizes(tx: Tx, registry_uid: str) -> tuple[int, int]:
-    """(bytes, number) of all blobs of the registry."""
-    total = func.coalesce(func.sum(blob.c.size), 0).label("total")
-    row = tx.execute(
-        select(total, func.count().label("number")).select_from(blob).where(blob.c.registry_uid == registry_uid)
-    ).one()
-    return int(row.total), int(row.number)
 
 
 def remove_all(tx: Tx, registry_uid: str) -> None:
