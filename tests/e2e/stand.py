@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -135,11 +136,33 @@ class Stand:
                 return pid
         return None
 
+    @property
+    def endless(self) -> str:
+        """A command that outlasts every test, and that no other test on this machine has in its process list."""
+        return f"sleep {self.port}"
+
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
         """What the database holds, read beside the server: an oracle, never a way to change anything."""
         path = self.data / "db" / "darsena.db"
         with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
             return connection.execute(statement).fetchall()
+
+    def read_log(self, run: str) -> str:
+        """The log blob of a run (its ARM id) as it is now, by the signed URL that any client gets."""
+        with self.client() as client:
+            form = {
+                "grant_type": "client_credentials",
+                "client_id": self.owner["client_id"],
+                "client_secret": self.owner["client_secret"],
+                "scope": f"{self.owner['control_url']}/.default",
+            }
+            token = client.post(f"/{self.owner['tenant_id']}/oauth2/v2.0/token", data=form).json()["access_token"]
+            headers = {"authorization": f"Bearer {token}"}
+            answer = client.post(f"{run}/listLogSasUrl?api-version=2019-06-01-preview", headers=headers)
+            link = urlsplit(answer.json()["logLink"])
+        with self.client(link.netloc) as client:
+            answer = client.get(f"{link.path}?{link.query}")
+            return answer.text if answer.status_code == 200 else ""
 
     # --- clients ------------------------------------------------------------------------------------------------
 

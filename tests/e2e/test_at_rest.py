@@ -70,6 +70,9 @@ def test_no_plaintext_at_rest(tmp_path: Path, busybox: Path) -> None:
         assert MARK.decode() in done.err + done.out  # the log was there to be read
         assert files_with_the_mark(stand) == []
 
+        _kill_while_a_run_talks(stand)
+        assert files_with_the_mark(stand) == []
+
         with contextlib.suppress(httpx.TransportError):
             _push_while_killed(stand, pusher)
         wait_until(lambda: stand.health() is not None, "the worker is back", within_s=60)
@@ -78,6 +81,20 @@ def test_no_plaintext_at_rest(tmp_path: Path, busybox: Path) -> None:
 
         stand.stop()
         assert files_with_the_mark(stand) == []
+
+
+def _kill_while_a_run_talks(stand: Stand) -> None:
+    """A run whose log grows while the server dies; it goes on afterwards."""
+    busybox = "/bin/busybox"
+    script = f"for i in $({busybox} seq 40); do echo {MARK.decode()} line $i; {busybox} sleep 0.1; done"
+    command = f"$Registry/marked/built:1 {busybox} sh -c '{script}'"
+    run = stand.ok("run", "-r", "atrest", "--cmd", command, "--no-wait", "-o", "json", "/dev/null").json()
+    wait_until(lambda: MARK.decode() in stand.read_log(run["id"]), "the run talks")
+    assert files_with_the_mark(stand) == []
+    os.kill(stand.worker_pid(), signal.SIGKILL)
+    assert files_with_the_mark(stand) == []
+    wait_until(stand.health, "the worker is back", within_s=60)
+    wait_until(lambda: "line 40" in stand.read_log(run["id"]), "the run has gone on")
 
 
 def _push_while_killed(stand: Stand, pusher: Pusher) -> None:

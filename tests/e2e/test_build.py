@@ -152,9 +152,10 @@ def test_lesson_shape_on_a_well_known_base(stand: Stand, clients: Containers, ba
 
 
 def test_secret_argument_is_in_no_process_list_and_no_log(stand: Stand, base: str, context: Path) -> None:
+    pause = f"sleep 2.{stand.port}"
     write(
         context,
-        {"Dockerfile": f'FROM {base}\nARG TOKEN\nRUN test -n "$TOKEN"; echo "it is $TOKEN."; sleep 2; exit 3\n'},
+        {"Dockerfile": f'FROM {base}\nARG TOKEN\nRUN test -n "$TOKEN"; echo "it is $TOKEN."; {pause}; exit 3\n'},
     )
     options = ("-t", "build/secret:v1", "--secret-build-arg", "TOKEN")
     environment = {**stand.env(), "TOKEN": SECRET}
@@ -165,7 +166,7 @@ def test_secret_argument_is_in_no_process_list_and_no_log(stand: Stand, base: st
         while process.poll() is None:
             listed = process_list()
             seen += [line for line in listed if SECRET in line]
-            sleeping |= any("sleep 2" in line for line in listed)
+            sleeping |= any(pause in line for line in listed)
             time.sleep(0.05)
         log = process.communicate()[0].decode()
     assert process.returncode == 1
@@ -354,30 +355,14 @@ def show(stand: Stand, run_id: str) -> dict[str, Any]:
 
 
 def read_log(stand: Stand, run_id: str) -> str:
-    """The log blob as it is now, by the signed URL that any client gets."""
-    run = show(stand, run_id)
-    with stand.client() as client:
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": stand.owner["client_id"],
-            "client_secret": stand.owner["client_secret"],
-            "scope": f"{stand.owner['control_url']}/.default",
-        }
-        token = client.post(f"/{stand.owner['tenant_id']}/oauth2/v2.0/token", data=form).json()["access_token"]
-        headers = {"authorization": f"Bearer {token}"}
-        answer = client.post(f"{run['id']}/listLogSasUrl?api-version=2019-06-01-preview", headers=headers)
-        link = answer.json()["logLink"]
-    host, _, path = link.removeprefix("https://").partition("/")
-    with stand.client(host) as client:
-        answer = client.get(f"/{path}")
-        return answer.text if answer.status_code == 200 else ""
+    return stand.read_log(show(stand, run_id)["id"])
 
 
 def test_log_is_live_and_cancel_ends_everything_of_the_run(stand: Stand, base: str) -> None:
-    run_id = start(stand, "echo early; sleep 291; echo late")
+    run_id = start(stand, f"echo early; {stand.endless}; echo late")
     wait_until(lambda: "early" in read_log(stand, run_id), "the log's first line while the run goes on")
     assert show(stand, run_id)["status"] == "Running"
-    assert any("sleep 291" in line for line in process_list())
+    assert any(stand.endless in line for line in process_list())
 
     begin = time.monotonic()
     done = stand.ok("cancel-run", "-r", REGISTRY, run_id)
@@ -398,13 +383,13 @@ def test_log_is_live_and_cancel_ends_everything_of_the_run(stand: Stand, base: s
 
 def assert_nothing_left(stand: Stand) -> None:
     """Of runs that are over: no process, no folder, no credential."""
-    assert not any("sleep 291" in line for line in process_list())
+    assert not any(stand.endless in line for line in process_list())
     wait_until(lambda: not list((stand.state / "runs").iterdir()), "the run's folder is gone")
     assert stand.rows("SELECT count(*) FROM run_credential") == [(0,)]
 
 
 def test_canceled_build_leaves_nothing_and_pushes_nothing(stand: Stand, base: str, context: Path) -> None:
-    write(context, {"Dockerfile": f"FROM {base}\nRUN setsid sleep 291 & echo started; sleep 291\n"})
+    write(context, {"Dockerfile": f"FROM {base}\nRUN setsid {stand.endless} & echo started; {stand.endless}\n"})
     run_id = built(stand, "-t", "build/canceled:v1", "--no-wait", str(context))["runId"]
     wait_until(lambda: "started" in read_log(stand, run_id), "the step has started")
     stand.ok("cancel-run", "-r", REGISTRY, run_id)
@@ -415,7 +400,7 @@ def test_canceled_build_leaves_nothing_and_pushes_nothing(stand: Stand, base: st
 
 def test_queued_run_says_why_it_waits_and_can_be_canceled(stand: Stand, base: str) -> None:
     """A run takes two processors unless it asks for less, so a few of them fill any machine."""
-    running = [start(stand, "sleep 60") for _ in range((os.cpu_count() or 1) // 2 or 1)]
+    running = [start(stand, stand.endless) for _ in range((os.cpu_count() or 1) // 2 or 1)]
     try:
         waiting = start(stand, "true")
         for run_id in running:

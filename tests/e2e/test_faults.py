@@ -41,7 +41,7 @@ def stand(folder: Stand) -> Iterator[Stand]:
     wait_until(folder.health, "the server is there again")
     wait_until(lambda: {run["status"] for run in runs(folder)} <= ENDED, "every run has ended", within_s=90)
     wait_until(lambda: not list((folder.state / "runs").iterdir()), "the runs' folders are gone", within_s=20)
-    assert not [line for line in process_list() if "sleep 293" in line]
+    assert not [line for line in process_list() if folder.endless in line]
     assert folder.rows("SELECT count(*) FROM run_queue") == [(0,)]
     assert folder.rows("SELECT count(*) FROM run_credential") == [(0,)]
     folder.ok("fsck")
@@ -60,10 +60,9 @@ def begin(stand: Stand, script: str) -> str:
     """A run that has written its first line; its id."""
     done = stand.ok(*command(f"echo begun; {script}"), "--no-wait", "-o", "json")
     run_id = done.json()["runId"]
-    folder = stand.state / "runs"
-    wait_until(lambda: show(stand, run_id)["status"] == "Running", "the run is running")
-    wait_until(lambda: any(line.startswith(script.split(";")[0]) for line in process_list()), "its step works")
-    assert list(folder.iterdir())
+    wait_until(lambda: "begun" in stand.read_log(show(stand, run_id)["id"]), "the run's first line is there")
+    assert show(stand, run_id)["status"] == "Running"
+    assert list((stand.state / "runs").iterdir())
     return run_id
 
 
@@ -108,10 +107,11 @@ def test_worker_that_dies_as_a_run_was_scheduled_keeps_it(stand: Stand) -> None:
 def test_killed_worker_during_a_build(stand: Stand, tmp_path: Path) -> None:
     """The agent holds on to the run; it is pushed, and the client that watched sees it to the end."""
     server = stand.login_server(REGISTRY)
-    (tmp_path / "Dockerfile").write_text(f"FROM {server}/base/busybox:1\nRUN echo one; sleep 3; echo two\n")
+    pause = f"sleep 3.{stand.port}"
+    (tmp_path / "Dockerfile").write_text(f"FROM {server}/base/busybox:1\nRUN echo one; {pause}; echo two\n")
     arguments = [*DARSENA, "build", "-r", REGISTRY, "-t", "killed/worker:v1", str(tmp_path)]
     with subprocess.Popen(arguments, env=stand.env(), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        wait_until(lambda: any(line.startswith("sleep 3") for line in process_list()), "the step works")
+        wait_until(lambda: any(line.startswith(pause) for line in process_list()), "the step works")
         os.kill(stand.worker_pid(), signal.SIGKILL)
         out, err = (stream.decode() for stream in process.communicate(timeout=60))
     assert process.returncode == 0, err
@@ -124,7 +124,7 @@ def test_killed_worker_during_a_build(stand: Stand, tmp_path: Path) -> None:
 
 
 def test_killed_agent_loses_its_run_at_once_and_the_next_one_works(stand: Stand) -> None:
-    run_id = begin(stand, "sleep 293")
+    run_id = begin(stand, stand.endless)
     agent = wait_until(stand.agent_pid, "the agent is there")
     os.kill(agent, signal.SIGKILL)
     run = end_of(stand, run_id)
@@ -140,11 +140,11 @@ def test_killed_agent_loses_its_run_at_once_and_the_next_one_works(stand: Stand)
 
 
 def test_sigterm_with_a_running_run_ends_it_after_its_time(stand: Stand) -> None:
-    run_id = begin(stand, "sleep 293")
+    run_id = begin(stand, stand.endless)
     begun = time.monotonic()
     assert stand.stop() == 0
     assert time.monotonic() - begun >= DRAIN_S
-    assert not [line for line in process_list() if "sleep 293" in line]
+    assert not [line for line in process_list() if stand.endless in line]
     stand.start()
     run = show(stand, run_id)
     assert (run["status"], run["runErrorMessage"]) == ("Error", "server stopped")

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from darsena.engine.podman.builds import is_free_name
 from darsena.engine.podman.network import RESOLVER, Networks
 from darsena.engine.podman.sandbox import Sandbox
 from darsena.engine.port import ContainerSpec, OutputSink
@@ -25,7 +26,8 @@ def container_name(step_id: str) -> str:
 
 async def run(sandbox: Sandbox, networks: Networks, spec: ContainerSpec, sink: OutputSink) -> int:
     name = container_name(spec.step_id)
-    program = ["podman", "--log-level=error", "run", f"--name={name}", "--replace", "--pull=never"]
+    # No health checks: nobody asks for their results, and without systemd podman complains of each.
+    program = ["podman", "--log-level=error", "run", f"--name={name}", "--replace", "--pull=never", "--no-healthcheck"]
     program += [] if spec.keep else ["--rm"]
     program += ["--detach", "--log-driver=k8s-file"] if spec.detach else ["--log-driver=none"]
     program += await _network_options(sandbox, networks, spec)
@@ -35,10 +37,11 @@ async def run(sandbox: Sandbox, networks: Networks, spec: ContainerSpec, sink: O
     program += [f"--user={spec.user}"] if spec.user else []
     program += [f"--cpus={spec.cpus}"] if spec.cpus and sandbox.cgroup.parent else []
     program += [f"--cgroup-parent={sandbox.cgroup.parent}"] if sandbox.cgroup.parent else []
-    program += _environment_options(sandbox, spec.environment, name)
+    options, extra = _environment_options(sandbox, spec.environment, name)
+    program += options
     program += [str(parse_image(spec.image)), *spec.arguments]
     try:
-        return await sandbox.stream(program, sink)
+        return await sandbox.stream(program, sink, extra=extra)
     except asyncio.CancelledError:
         await asyncio.shield(remove(sandbox, spec.step_id))
         raise
@@ -67,13 +70,21 @@ async def _network_options(sandbox: Sandbox, networks: Networks, spec: Container
     return [f"--network=ns:{namespace}", *resolver, *(f"--add-host={host}" for host in hosts)]
 
 
-def _environment_options(sandbox: Sandbox, environment: Mapping[str, str], name: str) -> list[str]:
-    """By file, so that values stand in no command line; a file cannot hold a line break, an option can."""
+def _environment_options(
+    sandbox: Sandbox, environment: Mapping[str, str], name: str
+) -> tuple[list[str], dict[str, str]]:
+    """The options, and what podman is to find in its own environment.
+
+    Values stand in no command line, but in a file. It cannot hold a line break: those values go through podman's
+    environment, and where their name would change what podman does, through an option after all.
+    """
     path = sandbox.paths.host / "config" / f"{name}.env"
     plain = {key: value for key, value in environment.items() if "\n" not in value and "\r" not in value}
     _write_private(path, "".join(f"{key}={value}\n" for key, value in plain.items()), sandbox.machine.owner)
-    lines = [f"--env={key}={value}" for key, value in environment.items() if key not in plain]
-    return [f"--env-file={sandbox.paths.to_inside(path)}", *lines]
+    rest = {key: value for key, value in environment.items() if key not in plain}
+    extra = {key: value for key, value in rest.items() if is_free_name(key)}
+    options = [f"--env={key}" if key in extra else f"--env={key}={value}" for key, value in rest.items()]
+    return [f"--env-file={sandbox.paths.to_inside(path)}", *options], extra
 
 
 def _write_private(path: Path, text: str, owner: tuple[int, int] | None) -> None:
