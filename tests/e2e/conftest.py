@@ -14,6 +14,11 @@ NEEDED = {"podman": "podman", "buildah": "buildah", "skopeo": "skopeo", "runc": 
 REGISTRY = "e2eregistry"
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """A server that is killed in the middle of a handshake leaves a socket that Python's ssl module does not close."""
+    item.add_marker(pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning"))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def programs() -> None:
     """A client that is missing fails the tests: it does not skip them."""

@@ -47,6 +47,7 @@ class Stand:
     environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     log: Path = field(init=False)
+    token: str = ""
 
     def __post_init__(self) -> None:
         self.log = self.home / "serve.log"
@@ -147,22 +148,42 @@ class Stand:
         with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
             return connection.execute(statement).fetchall()
 
-    def read_log(self, run: str) -> str:
-        """The log blob of a run (its ARM id) as it is now, by the signed URL that any client gets."""
+    # --- the control plane, without the command line: for what is asked again and again ------------------------
+
+    def arm(self, method: str, path: str) -> Any:
+        """The body of a 200 of ARM."""
         with self.client() as client:
-            form = {
-                "grant_type": "client_credentials",
-                "client_id": self.owner["client_id"],
-                "client_secret": self.owner["client_secret"],
-                "scope": f"{self.owner['control_url']}/.default",
-            }
-            token = client.post(f"/{self.owner['tenant_id']}/oauth2/v2.0/token", data=form).json()["access_token"]
-            headers = {"authorization": f"Bearer {token}"}
-            answer = client.post(f"{run}/listLogSasUrl?api-version=2019-06-01-preview", headers=headers)
-            link = urlsplit(answer.json()["logLink"])
+            if not self.token:
+                form = {
+                    "grant_type": "client_credentials",
+                    "client_id": self.owner["client_id"],
+                    "client_secret": self.owner["client_secret"],
+                    "scope": f"{self.owner['control_url']}/.default",
+                }
+                answer = client.post(f"/{self.owner['tenant_id']}/oauth2/v2.0/token", data=form)
+                self.token = answer.json()["access_token"]
+            headers = {"authorization": f"Bearer {self.token}"}
+            answer = client.request(method, f"{path}?api-version=2019-06-01-preview", headers=headers)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def runs(self, registry: str) -> list[dict[str, Any]]:
+        """Newest first, at most a page."""
+        return [_flat(run) for run in self.arm("GET", self._runs(registry))["value"]]
+
+    def run(self, registry: str, run_id: str) -> dict[str, Any]:
+        return _flat(self.arm("GET", f"{self._runs(registry)}/{run_id}"))
+
+    def read_log(self, registry: str, run_id: str) -> str:
+        """The log blob as it is now, by the signed URL that any client gets."""
+        link = urlsplit(self.arm("POST", f"{self._runs(registry)}/{run_id}/listLogSasUrl")["logLink"])
         with self.client(link.netloc) as client:
             answer = client.get(f"{link.path}?{link.query}")
             return answer.text if answer.status_code == 200 else ""
+
+    def _runs(self, registry: str) -> str:
+        group = f"/subscriptions/{self.owner['subscription_id']}/resourceGroups/tests"
+        return f"{group}/providers/Microsoft.ContainerRegistry/registries/{registry}/runs"
 
     # --- clients ------------------------------------------------------------------------------------------------
 
@@ -201,6 +222,10 @@ class Stand:
         done = run(list(command), env=self.env(), timeout=timeout)
         assert not check or done.code == 0, f"{' '.join(command)} ended with {done.code}:\n{done.err}\n{done.out}"
         return done
+
+
+def _flat(resource: dict[str, Any]) -> dict[str, Any]:
+    return {**resource, **resource["properties"]}
 
 
 def run(command: list[str], *, env: dict[str, str], timeout: float, cwd: Path | None = None) -> Done:

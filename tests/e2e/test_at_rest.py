@@ -88,13 +88,13 @@ def _kill_while_a_run_talks(stand: Stand) -> None:
     busybox = "/bin/busybox"
     script = f"for i in $({busybox} seq 40); do echo {MARK.decode()} line $i; {busybox} sleep 0.1; done"
     command = f"$Registry/marked/built:1 {busybox} sh -c '{script}'"
-    run = stand.ok("run", "-r", "atrest", "--cmd", command, "--no-wait", "-o", "json", "/dev/null").json()
-    wait_until(lambda: MARK.decode() in stand.read_log(run["id"]), "the run talks")
+    run = stand.ok("run", "-r", "atrest", "--cmd", command, "--no-wait", "-o", "json", "/dev/null").json()["runId"]
+    wait_until(lambda: MARK.decode() in stand.read_log("atrest", run), "the run talks")
     assert files_with_the_mark(stand) == []
     os.kill(stand.worker_pid(), signal.SIGKILL)
     assert files_with_the_mark(stand) == []
     wait_until(stand.health, "the worker is back", within_s=60)
-    wait_until(lambda: "line 40" in stand.read_log(run["id"]), "the run has gone on")
+    wait_until(lambda: "line 40" in stand.read_log("atrest", run), "the run has gone on")
 
 
 def _push_while_killed(stand: Stand, pusher: Pusher) -> None:

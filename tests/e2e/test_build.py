@@ -48,7 +48,7 @@ def failed(stand: Stand, *arguments: str, **options: Any) -> Done:
     """A build that must fail as a run: exit code 1, and the run is Failed."""
     done = build(stand, *arguments, **options)
     assert done.code == 1, f"{done.err}\n{done.out}"
-    newest = stand.ok("list-runs", "-r", REGISTRY, "--top", "1").json()[0]
+    newest = stand.runs(REGISTRY)[0]
     assert newest["status"] == "Failed"
     assert newest["finishTime"]
     return done
@@ -174,7 +174,7 @@ def test_secret_argument_is_in_no_process_list_and_no_log(stand: Stand, base: st
     assert seen == []
     assert SECRET not in log
     assert "it is ***." in log
-    run_id = stand.ok("list-runs", "-r", REGISTRY, "--top", "1").json()[0]["runId"]
+    run_id = stand.runs(REGISTRY)[0]["runId"]
     for command in ("logs", "show-run"):
         done = stand.darsena(command, "-r", REGISTRY, run_id)
         assert SECRET not in done.out + done.err
@@ -234,7 +234,7 @@ def test_failing_step_fails_the_command_the_run_and_the_log(stand: Stand, base: 
     assert "this far" in done.err
     assert "exit status 7" in done.err
     assert f"darsena logs -r {REGISTRY}" in done.err
-    newest = stand.ok("list-runs", "-r", REGISTRY, "--top", "1").json()[0]
+    newest = stand.runs(REGISTRY)[0]
     assert "exit status 7" in newest["runErrorMessage"]
     logs = stand.darsena("logs", "-r", REGISTRY, newest["runId"])
     assert logs.code == 1
@@ -266,7 +266,7 @@ def test_foreign_platform_that_must_execute_says_what_it_needs(stand: Stand, bas
 
 
 def test_what_cannot_be_built_at_all_is_refused_before_anything_is_sent(stand: Stand, context: Path) -> None:
-    before = len(stand.ok("list-runs", "-r", REGISTRY, "--top", "100").json())
+    newest = stand.runs(REGISTRY)[0]["runId"]
     write(context, {"file": "x"})
     cases = {
         (str(context / "nosuch"),): "does not exist",
@@ -278,7 +278,7 @@ def test_what_cannot_be_built_at_all_is_refused_before_anything_is_sent(stand: S
         assert (done.code, told in done.err) == (2, True), (arguments, done)
     write(context, {"Dockerfile": "FROM scratch\n"})
     assert build(stand, "-t", "Not A Name", str(context)).code == 2
-    assert len(stand.ok("list-runs", "-r", REGISTRY, "--top", "100").json()) == before
+    assert stand.runs(REGISTRY)[0]["runId"] == newest
 
 
 def test_link_that_leads_out_of_the_folder_is_refused_and_named(stand: Stand, context: Path) -> None:
@@ -351,11 +351,11 @@ def start(stand: Stand, command: str, *options: str) -> str:
 
 
 def show(stand: Stand, run_id: str) -> dict[str, Any]:
-    return stand.ok("show-run", "-r", REGISTRY, run_id).json()
+    return stand.run(REGISTRY, run_id)
 
 
 def read_log(stand: Stand, run_id: str) -> str:
-    return stand.read_log(show(stand, run_id)["id"])
+    return stand.read_log(REGISTRY, run_id)
 
 
 def test_log_is_live_and_cancel_ends_everything_of_the_run(stand: Stand, base: str) -> None:

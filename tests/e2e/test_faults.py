@@ -49,7 +49,7 @@ def stand(folder: Stand) -> Iterator[Stand]:
 
 
 def runs(stand: Stand) -> list[dict[str, Any]]:
-    return stand.ok("list-runs", "-r", REGISTRY, "--top", "100").json()
+    return stand.runs(REGISTRY)
 
 
 def command(script: str) -> tuple[str, ...]:
@@ -60,14 +60,14 @@ def begin(stand: Stand, script: str) -> str:
     """A run that has written its first line; its id."""
     done = stand.ok(*command(f"echo begun; {script}"), "--no-wait", "-o", "json")
     run_id = done.json()["runId"]
-    wait_until(lambda: "begun" in stand.read_log(show(stand, run_id)["id"]), "the run's first line is there")
+    wait_until(lambda: "begun" in stand.read_log(REGISTRY, run_id), "the run's first line is there")
     assert show(stand, run_id)["status"] == "Running"
     assert list((stand.state / "runs").iterdir())
     return run_id
 
 
 def show(stand: Stand, run_id: str) -> dict[str, Any]:
-    return stand.ok("show-run", "-r", REGISTRY, run_id).json()
+    return stand.run(REGISTRY, run_id)
 
 
 def end_of(stand: Stand, run_id: str, *, within_s: float = 30) -> dict[str, Any]:
