@@ -228,7 +228,7 @@ async def ask(
         "headers": lines,
         "query_string": query.encode(),
     }
-    request = Request(scope, receive, send)
+    request = Request(scope, receive)
     request.host = host
     request.correlation_id = "5b1f0b0e-0000-4000-8000-000000000000"
     await send_response(request, await router.dispatch(request), send)

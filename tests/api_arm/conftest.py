@@ -116,7 +116,7 @@ class Arm:
             "headers": lines,
             "query_string": search.encode(),
         }
-        request = Request(scope, receive, send)
+        request = Request(scope, receive)
         request.host = self.host
         await send_response(request, await self.router.dispatch(request), send)
         names = {name.decode(): value.decode() for name, value in sent[0]["headers"]}

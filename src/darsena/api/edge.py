@@ -108,7 +108,7 @@ class Edge:
         self, scope: Scope, receive: Receive, send: Send, host: str, handle: Handle, render: Render
     ) -> None:
         started = time.perf_counter()
-        request = Request(scope, receive, send)
+        request = Request(scope, receive)
         request.host = host
         request.correlation_id = str(uuid.uuid4())
         response = await _respond(request, handle, render)
@@ -121,7 +121,7 @@ class Edge:
         self._log_line(request, response, started)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send, response: Response) -> None:
-        await send_response(Request(scope, receive, send), response, send)
+        await send_response(Request(scope, receive), response, send)
 
     def _log_line(self, request: Request, response: Response, started: float) -> None:
         if self.log_requests == "none" or (self.log_requests == "changes" and not _is_change(request, response)):

@@ -31,7 +31,6 @@ class Request:
 
     __slots__ = (
         "_receive",
-        "_send",
         "body_ended",
         "correlation_id",
         "headers",
@@ -42,10 +41,9 @@ class Request:
         "scope",
     )
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive) -> None:
         self.scope = scope
         self._receive = receive
-        self._send = send
         self.method: str = scope["method"]
         self.raw_path: str = scope["raw_path"].decode("latin-1").partition("?")[0]
         """As sent: `%2F` and `%3A` are not decoded."""

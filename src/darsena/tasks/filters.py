@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from darsena.core.clock import parse_time
-from darsena.core.errors import RequestInvalid
+from darsena.core.odata import FilterTokens, invalid_filter
 
 Operator = Literal["eq", "ne", "gt", "ge", "lt", "le"]
 FieldKind = Literal["text", "word", "time", "flag"]
@@ -35,7 +35,6 @@ _OPERATORS: Final[dict[str, Operator]] = {
 _TOKEN = re.compile(
     r"\s*(?:(?P<text>(?:datetime(?:offset)?)?'(?:[^']|'')*')|(?P<mark>[(),])|(?P<word>[A-Za-z0-9_.:+-]+))", re.I | re.A
 )
-_LONGEST = 4096
 _DEEPEST = 50
 
 
@@ -69,33 +68,16 @@ def parse_filter(text: str) -> Test | None:
     """None for an empty filter. Raises RequestInvalid."""
     if not text.strip():
         return None
-    if len(text) > _LONGEST:
-        raise _invalid(f"it is longer than {_LONGEST} characters")
-    parser = _Parser(_tokens(text))
+    parser = _Parser(text, _TOKEN)
     test = parser.either(0)
-    if parser.peek():
-        raise _invalid(f"'{parser.peek()}' was not expected")
+    parser.end()
     return test
 
 
-@dataclass(slots=True)
-class _Parser:
-    tokens: list[str]
-    index: int = 0
-
-    def peek(self) -> str:
-        return self.tokens[self.index] if self.index < len(self.tokens) else ""
-
-    def take(self, expected: str | None = None) -> str:
-        token = self.peek()
-        if not token or (expected is not None and token.lower() != expected):
-            raise _invalid(f"'{expected or 'an expression'}' was expected before '{token or 'the end'}'")
-        self.index += 1
-        return token
-
+class _Parser(FilterTokens):
     def either(self, depth: int) -> Test:
         if depth > _DEEPEST:
-            raise _invalid("it has too many brackets in each other")
+            raise invalid_filter("it has too many brackets in each other")
         tests = [self.both(depth)]
         while self.peek().lower() == "or":
             self.take()
@@ -121,7 +103,7 @@ class _Parser:
         word = self.take().lower()
         operator = _OPERATORS.get(word)
         if operator is None:
-            raise _invalid(f"the operator '{word}' is not supported; use {', '.join(_OPERATORS)}")
+            raise invalid_filter(f"the operator '{word}' is not supported; use {', '.join(_OPERATORS)}")
         return Compare(field, operator, _value(field, operator, self.take()))
 
     def contains(self) -> Test:
@@ -131,60 +113,43 @@ class _Parser:
         part = _text(self.take())
         self.take(")")
         if FIELDS[field] not in ("text", "word"):
-            raise _invalid(f"contains does not work on '{field}'")
+            raise invalid_filter(f"contains does not work on '{field}'")
         if self.peek().lower() == "eq":
             self.take()
             self.take("true")
         return Contains(field, part)
 
 
-def _tokens(text: str) -> list[str]:
-    tokens: list[str] = []
-    index = 0
-    text = text.rstrip()
-    while index < len(text):
-        match = _TOKEN.match(text, index)
-        if match is None:
-            raise _invalid(f"it cannot be read from '{text[index : index + 40]}' on")
-        tokens.append(match.group().strip())
-        index = match.end()
-    return tokens
-
-
 def _field(token: str) -> str:
     name = token.lower()
     if name not in FIELDS:
-        raise _invalid(f"'{token[:80]}' cannot be filtered by")
+        raise invalid_filter(f"'{token[:80]}' cannot be filtered by")
     return name
 
 
 def _value(field: str, operator: Operator, token: str) -> Value:
     if token.lower() == "null":
         if operator not in ("eq", "ne"):
-            raise _invalid(f"null cannot be compared by '{operator}'")
+            raise invalid_filter(f"null cannot be compared by '{operator}'")
         return None
     kind = FIELDS[field]
     if kind == "flag":
         word = token.strip("'").lower()
         if word not in ("true", "false") or operator not in ("eq", "ne"):
-            raise _invalid(f"'{field}' is true or false")
+            raise invalid_filter(f"'{field}' is true or false")
         return word == "true"
     if kind == "time":
         try:
             return parse_time(_text(token) if "'" in token else token)
         except (ValueError, OverflowError):
-            raise _invalid(f"{token[:80]} is no time like 2021-04-14T17:14:01Z") from None
+            raise invalid_filter(f"{token[:80]} is no time like 2021-04-14T17:14:01Z") from None
     return _text(token)
 
 
 def _text(token: str) -> str:
     _, quote, rest = token.partition("'")
     if not quote or not token.endswith("'"):
-        raise _invalid(f"'{token[:80]}' is no text in quotes")
+        raise invalid_filter(f"'{token[:80]}' is no text in quotes")
     if "\0" in rest:
-        raise _invalid("it holds a NUL")
+        raise invalid_filter("it holds a NUL")
     return rest[:-1].replace("''", "'")
-
-
-def _invalid(why: str) -> RequestInvalid:
-    return RequestInvalid(f"Invalid $filter in the query string: {why}.", "$filter", code="InvalidFilterInQueryString")

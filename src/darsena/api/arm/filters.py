@@ -6,10 +6,9 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from darsena.core.errors import RequestInvalid
+from darsena.core.odata import FilterTokens, invalid_filter
 
 _TOKEN = re.compile(r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<punctuation>[(),])|(?P<word>[A-Za-z][A-Za-z0-9/]*))", re.ASCII)
-_LIMIT = 4096
 
 Facts = Mapping[str, str]
 """A resource's fields by their lower-case names; `tags/<name>` for each tag."""
@@ -33,21 +32,7 @@ class _Equals:
         return facts.get(self.field, "").lower() == self.value
 
 
-@dataclass(slots=True)
-class _Parser:
-    tokens: list[str]
-    index: int = 0
-
-    def peek(self) -> str:
-        return self.tokens[self.index] if self.index < len(self.tokens) else ""
-
-    def take(self, expected: str | None = None) -> str:
-        token = self.peek()
-        if not token or (expected is not None and token.lower() != expected):
-            raise _invalid(f"'{expected or 'an expression'}' was expected before '{token or 'the end'}'")
-        self.index += 1
-        return token
-
+class _Parser(FilterTokens):
     def either(self) -> Test:
         tests = [self.both()]
         while self.peek().lower() == "or":
@@ -75,7 +60,7 @@ class _Parser:
         field = _field(first)
         operator = self.take().lower()
         if operator not in ("eq", "ne"):
-            raise _invalid(f"the operator '{operator}' is not supported; use eq or ne")
+            raise invalid_filter(f"the operator '{operator}' is not supported; use eq or ne")
         value = _text(self.take())
         equal = _Equals(field, value)
         return equal if operator == "eq" else lambda facts: not equal(facts)
@@ -96,16 +81,13 @@ class _Parser:
 
 def parse_filter(text: str) -> Test:
     """A test of a resource's facts. Raises RequestInvalid with ARM's code for a filter that is not understood."""
-    if len(text) > _LIMIT:
-        raise _invalid(f"it is longer than {_LIMIT} characters")
-    if not text.strip():
+    parser = _Parser(text, _TOKEN)
+    if not parser.tokens:
         return lambda _: True
-    parser = _Parser(_tokens(text))
     if len(parser.tokens) > 200:
-        raise _invalid("it has too many parts")
+        raise invalid_filter("it has too many parts")
     test = parser.either()
-    if parser.peek():
-        raise _invalid(f"'{parser.peek()}' was not expected")
+    parser.end()
     return test
 
 
@@ -119,30 +101,13 @@ def _pair_tags(tests: list[Test]) -> list[Test]:
     return [tag, *(test for test in tests if test not in (names[0], values[0]))]
 
 
-def _tokens(text: str) -> list[str]:
-    tokens: list[str] = []
-    index = 0
-    text = text.rstrip()
-    while index < len(text):
-        match = _TOKEN.match(text, index)
-        if match is None:
-            raise _invalid(f"it cannot be read from '{text[index : index + 40]}' on")
-        tokens.append(match.group().strip())
-        index = match.end()
-    return tokens
-
-
 def _field(token: str) -> str:
     if token.lower() not in FIELDS:
-        raise _invalid(f"'{token}' cannot be filtered by")
+        raise invalid_filter(f"'{token}' cannot be filtered by")
     return token.lower()
 
 
 def _text(token: str) -> str:
     if not token.startswith("'"):
-        raise _invalid(f"'{token}' is no text in quotes")
+        raise invalid_filter(f"'{token}' is no text in quotes")
     return token[1:-1].replace("''", "'").lower()
-
-
-def _invalid(why: str) -> RequestInvalid:
-    return RequestInvalid(f"Invalid $filter in the query string: {why}.", "$filter", code="InvalidFilterInQueryString")
