@@ -46,7 +46,7 @@ class _Node:
 
 class Router:
     """Matches on raw segments, so an encoded slash stays inside its segment. Literal segments match without case
-    when `ignore_case` is set (ARM), and win over captures."""
+    when `ignore_case` is set, and win over captures. ARM also reads `//` as `/`: `az resource` sends such paths."""
 
     def __init__(self, routes: Sequence[Route], *, ignore_case: bool = False) -> None:
         self.routes = tuple(routes)
@@ -73,6 +73,8 @@ class Router:
     def find(self, method: str, raw_path: str) -> tuple[Route, dict[str, str]]:
         """Raises RouteUnknown or MethodNotAllowed. HEAD falls back to GET."""
         raw = raw_path.strip("/").split("/") if raw_path.strip("/") else []
+        if self._ignore_case:
+            raw = [segment for segment in raw if segment]
         methods, values = self._match(self._root, raw, 0, [])
         if methods is None:
             raise RouteUnknown(f"there is nothing at {raw_path}")
