@@ -14,6 +14,7 @@ install: ## the command, at .venv/bin/darsena, with the packages that builds nee
 install-dev: ## the same, and what tests and checks need
 	@scripts/system-packages run test
 	@scripts/python-env
+	@scripts/stock-az
 
 demo: install ## start Dársena, build an image, store, list, run and pull it
 	@.venv/bin/python demo/demo.py
@@ -26,7 +27,7 @@ lint: install-dev ## style, types, import law
 
 test: lint ## everything that CI checks
 	@scripts/step "tests: rooms, edges, databases ($(WORKERS) at a time)" $(PYTEST) -q -n $(WORKERS) --dist loadscope --ignore tests/e2e tests
-	@scripts/step "tests: real server, real clients" $(PYTEST) -q tests/e2e
+	@scripts/step "tests: real server, real clients ($(WORKERS) at a time)" $(PYTEST) -q -n $(WORKERS) --dist loadscope tests/e2e
 
 bench: install-dev ## pull rates beside Debian's docker-registry, as ratios
 	@.venv/bin/python bench/bench.py

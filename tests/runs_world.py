@@ -154,6 +154,7 @@ def make_world(db: Database, clock: FakeClock, folder: Path, make_storage: Calla
         login_servers=LoginServers(domain=DOMAIN, tenant_id=TENANT),
         keys=keyring,
         passwords=identity.passwords,
+        principals=identity.managed,
         on_registry_deleted=(lambda tx, uid: made[0].tasks.retention.forget_registry(tx, uid),),
     )
     tasks = make_tasks(

@@ -15,13 +15,20 @@ import structlog
 from darsena import __version__
 from darsena.api.admin import list_admin_routes
 from darsena.api.agent import AgentEdge
+from darsena.api.arm.activity import list_activity_routes
+from darsena.api.arm.children import list_child_routes
 from darsena.api.arm.edge import ArmEdge
+from darsena.api.arm.roles import list_role_routes
+from darsena.api.arm.scope_maps import list_scope_map_routes
+from darsena.api.arm.tokens import list_token_routes
 from darsena.api.arm_runs import RunsEdge
-from darsena.api.arm_task_lists import list_task_routes
 from darsena.api.blob import BlobEdge
 from darsena.api.directory import DirectoryEdge
+from darsena.api.directory_admin import list_directory_routes
 from darsena.api.edge import Edge, Hosts
+from darsena.api.graph import list_graph_routes
 from darsena.api.http import Receive, Request, Response, Scope, Send, json_response
+from darsena.api.limits import RateLimits
 from darsena.api.oauth2 import OAuth2Edge
 from darsena.api.openapi import make_document
 from darsena.api.router import Route, Router
@@ -31,10 +38,12 @@ from darsena.core.errors import StartFailure
 from darsena.jobs.runner import JobRunner
 from darsena.jobs.wake import pause
 from darsena.local import logs
+from darsena.local.memory import give_back, keep_some
 from darsena.local.owner import ensure_owner_file
 from darsena.local.rooms import Rooms, open_rooms
 from darsena.local.trust import keep_names, make_trust
 from darsena.registry.hot_lookup import HotLookup
+from darsena.usage import StorageLimit
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("darsena.app")
 
@@ -51,6 +60,7 @@ def create() -> Application:
         os.write(int(os.environ["DARSENA_FAILURE_FD"]), failure.message.encode())
         sys.exit(1)
     logs.configure(rooms.settings.log)
+    keep_some()
     return Application(rooms)
 
 
@@ -125,12 +135,15 @@ def list_loops(rooms: Rooms) -> dict[str, Loop]:
     tasks = rooms.tasks
     return {
         "names": names,
+        "memory": give_back,
         "maintain": maintain,
         "reaper": tasks.reaper.run,
         "retention": tasks.retention.run,
         "jobs": JobRunner(rooms.db, tasks.retention.list_kinds()).run,
         "usage": rooms.usage.run,
         "gc": rooms.maintenance.gc.run,
+        "pulls": rooms.registry.pulls.run,
+        "untagged": rooms.retention.run,
     }
 
 
@@ -174,6 +187,8 @@ def make_edge(rooms: Rooms) -> Edge:
         Router(oauth2.routes).dispatch,
         lookup.check_network,
         _make_hot_path(rooms),
+        RateLimits(rooms.db.clock) if rooms.settings.limits.rates else None,
+        StorageLimit(rooms.db).check,
     )
     names = {addresses.control_host, "localhost", "127.0.0.1", "[::1]"}
     return Edge(
@@ -182,6 +197,7 @@ def make_edge(rooms: Rooms) -> Edge:
             blob=frozenset({f"{addresses.blob_host}{addresses.port_suffix}"}),
             login_server_suffix=addresses.login_server_suffix,
             control_name=f"{addresses.control_host}{addresses.port_suffix}",
+            scheme=addresses.scheme,
         ),
         find_registry=lookup.find_by_host,
         login_server=login_server,
@@ -195,19 +211,18 @@ def _make_hot_path(rooms: Rooms) -> HotPath | None:
     if not rooms.db.is_sqlite:
         return None
     lookup = HotLookup(rooms.folder.database, rooms.keyring)
-    return HotPath(lookup, rooms.storage.blobs, rooms.identity.authenticator, rooms.resources.lookup.check_network)
+    return HotPath(
+        lookup,
+        rooms.storage.blobs,
+        rooms.identity.authenticator,
+        rooms.resources.lookup.check_network,
+        rooms.registry.pulls.count,
+    )
 
 
 def _make_control(rooms: Rooms) -> Callable[[Request], Awaitable[Response]]:
     identity, addresses = rooms.identity, rooms.marker.addresses
-    directory = DirectoryEdge(
-        identity.credentials,
-        identity.tokens,
-        identity.keys,
-        identity.audiences,
-        tenant_id=rooms.stamp.tenant_id,
-        control_url=addresses.control_url,
-    )
+    directory = DirectoryEdge(identity, tenant_id=rooms.stamp.tenant_id, control_url=addresses.control_url)
     arm = ArmEdge(
         resources=rooms.resources,
         gate=identity.arm,
@@ -217,8 +232,13 @@ def _make_control(rooms: Rooms) -> Callable[[Request], Awaitable[Response]]:
     )
     runs = RunsEdge(arm.context, rooms.tasks.runs, rooms.tasks.blobs)
     agent = AgentEdge(rooms.tasks.agents, rooms.folder.agent_token.read_text("utf-8").strip())
-    routes = [*directory.routes, *arm.routes, *runs.routes, *list_task_routes(arm.context), *agent.routes]
+    routes = [*directory.routes, *arm.routes, *runs.routes, *list_child_routes(arm.context), *agent.routes]
     routes += list_admin_routes(arm.context, rooms.maintenance)
+    routes += [*list_role_routes(arm.context, identity.roles), *list_activity_routes(arm.context)]
+    routes += list_directory_routes(arm.context, identity.directory)
+    routes += list_graph_routes(arm.context, identity.directory)
+    routes += list_scope_map_routes(arm.context, rooms.scope_maps)
+    routes += list_token_routes(arm.context, rooms.tokens)
     document = make_document(routes, title="Dársena", server_url=addresses.control_url)
     return Router([*routes, *_own_routes(document)], ignore_case=True).dispatch
 

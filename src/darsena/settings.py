@@ -43,6 +43,13 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class ServerSettings(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     listen: str = "127.0.0.1:8443"
     """HOST:PORT. The port is part of every image reference, so it is fixed when the data folder is made."""
+    tls: Literal["own", "off", "proxy"] = "own"
+    """Who speaks TLS to clients. `own`: this server. `off`: nobody, and links say http; for this machine and for tests.
+    `proxy`: a proxy in front; it is spoken to in plain HTTP, and links say https and `server.public_port`."""
+    public_port: int = 443
+    """With `server.tls` = `proxy`, the port that clients use: part of every image reference in place of `listen`'s."""
+    plain_from_elsewhere: bool = False
+    """Plain HTTP on other addresses than loopback. Passwords and tokens can then be read on the way."""
     domain: str = ""
     """The control host's own name, with registries below it. Empty: `localhost`, registries at `azurecr.localhost`."""
     drain_s: int = 30
@@ -83,6 +90,11 @@ class GcSettings(Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """How often the server collects of itself. 0: only when asked to."""
 
 
+class LimitSettings(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    rates: bool = False
+    """Whether a registry's request rates are those of its tier, refused with 429 beyond."""
+
+
 class LogSettings(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     level: Literal["debug", "info", "warning", "error"] = "info"
     """The least important line that is written."""
@@ -98,6 +110,7 @@ class Settings(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     build: BuildSettings = BuildSettings()
     tasks: TaskSettings = TaskSettings()
     gc: GcSettings = GcSettings()
+    limits: LimitSettings = LimitSettings()
     log: LogSettings = LogSettings()
 
 
@@ -118,9 +131,7 @@ def load(data: Path, environ: Mapping[str, str], flags: Mapping[str, Any]) -> Se
     for key, value in flags.items():
         if value is not None:
             _place(tree, key, value, "on the command line")
-    fixed_port = _read_port(data)
-    if fixed_port is not None and "listen" not in tree.get("server", {}):
-        tree.setdefault("server", {})["listen"] = f"127.0.0.1:{fixed_port}"
+    _recall(tree.setdefault("server", {}), data)
     try:
         return msgspec.convert(tree, Settings, strict=False)
     except msgspec.ValidationError as error:
@@ -146,13 +157,19 @@ def describe(settings: Settings) -> dict[str, Any]:
     return values
 
 
-def _read_port(data: Path) -> int | None:
-    """The port that the folder was made for; None for one that is not made, or cannot be read (others say so)."""
+def _recall(server: dict[str, Any], data: Path) -> None:
+    """What the folder was made with stands in for what is not given; one that cannot be read is others' to tell."""
     try:
-        port = json.loads((data / "darsena.json").read_bytes())["port"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return port if isinstance(port, int) else None
+        marker = json.loads((data / "darsena.json").read_bytes())
+        port, scheme = int(marker["port"]), marker.get("scheme")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return
+    if scheme == "http":
+        server.setdefault("tls", "off")
+    if server.get("tls") == "proxy":
+        server.setdefault("public_port", port)
+    else:
+        server.setdefault("listen", f"127.0.0.1:{port}")
 
 
 def _from_file(path: Path) -> Iterator[tuple[str, Any]]:

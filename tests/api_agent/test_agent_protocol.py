@@ -157,3 +157,24 @@ async def test_bodies_are_bounded_and_checked(agent: Agent) -> None:
     assert (await agent.finish(order, "Failed", error="x" * 100_000)).status == 200
     run = await agent.world.tasks.runs.get(order["registry"]["uid"], order["run_id"])
     assert len(run.error or "") == 2000
+
+
+async def test_a_nul_in_what_a_build_left_behind_ends_the_run_all_the_same(agent: Agent) -> None:
+    """No database takes it everywhere: it is shown as what cannot be read."""
+    world = agent.world
+    info = {**INFO, "version": "1\0", "faults": [{"text": "a\0b", "fix": "\0"}]}
+    assert (await agent("POST", "/hello", {"agent": AGENT, "info": info})).status == 200
+    run = await world.schedule(sourceLocation=await world.upload(content=b"x"))
+    order = (await agent.claim()).json
+    left = {"image": {"repository": "a\0"}, "git": {"\0": ["\0"]}}
+    finished = await agent.finish(order, "Failed", error="exit \0 1", dependencies=[left])
+    assert finished.status == 200
+    assert (await world.get(run)).error == "exit \ufffd 1"
+
+
+@pytest.mark.parametrize(
+    "body", [{"agent": "a\0b"}, {"agent": AGENT, "pool": "\0"}, {"agent": AGENT, "platforms": ["\0"]}]
+)
+async def test_a_nul_in_a_name_is_refused(agent: Agent, body: dict[str, Any]) -> None:
+    with pytest.raises(RequestInvalid):
+        await agent("POST", "/claim", body)

@@ -13,17 +13,27 @@ import pytest
 from sqlalchemy import Table, select
 
 from darsena.api.arm import ArmEdge
+from darsena.api.arm.activity import list_activity_routes
+from darsena.api.arm.children import list_child_routes
+from darsena.api.arm.roles import list_role_routes
+from darsena.api.arm.scope_maps import list_scope_map_routes
+from darsena.api.arm.tokens import list_token_routes
 from darsena.api.http import Request, send_response
+from darsena.api.problems import arm_response
 from darsena.api.router import Router
+from darsena.core.errors import Problem
 from darsena.db import Database, metadata
 from darsena.identity import tables as identity_tables
 from darsena.identity.model import Principal
 from darsena.identity.roles import ACR_PULL, OWNER, READER, Role
 from darsena.identity.room import IdentityRoom, make_identity
+from darsena.identity.token_store import count_scope_maps, count_tokens
 from darsena.journal import append
 from darsena.resources.ids import registry_path
 from darsena.resources.naming import LoginServers
+from darsena.resources.scope_maps import ScopeMaps
 from darsena.resources.service import ResourceService
+from darsena.resources.tokens import RepositoryTokens
 from darsena.storage import Keyring, RootKeyFile
 from darsena.storage.tables import data_key
 from darsena.testing import FakeClock
@@ -115,10 +125,15 @@ class Arm:
             "raw_path": quote(path, safe="/%").encode(),
             "headers": lines,
             "query_string": search.encode(),
+            "client": ("192.0.2.7", 40000),
         }
         request = Request(scope, receive)
         request.host = self.host
-        await send_response(request, await self.router.dispatch(request), send)
+        try:
+            response = await self.router.dispatch(request)
+        except Problem as problem:  # as the edge around the router renders it
+            response = arm_response(problem, request)
+        await send_response(request, response, send)
         names = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
         return Answer(sent[0]["status"], names, b"".join(message["body"] for message in sent[1:]))
 
@@ -193,11 +208,19 @@ def edge(db: Database, identity: IdentityRoom) -> ArmEdge:
         login_servers=LoginServers(domain="azurecr.localhost:8443", tenant_id=TENANT),
         keys=identity.keyring,
         passwords=identity.passwords,
+        principals=identity.managed,
         on_scope_deleted=(identity.service.forget_scope,),
+        counters={"ScopeMaps": count_scope_maps, "Tokens": count_tokens},
     )
-    return ArmEdge(
+    edge = ArmEdge(
         resources=service, gate=identity.arm, control_url=CONTROL, tenant_id=TENANT, subscription_id=SUBSCRIPTION
     )
+    edge.routes += [*list_role_routes(edge.context, identity.roles), *list_child_routes(edge.context)]
+    edge.routes += list_activity_routes(edge.context)
+    scope_maps = ScopeMaps(db, on_changed=identity.holders.forget)
+    tokens = RepositoryTokens(db, identity.hasher, tenant_id=TENANT, on_changed=identity.holders.forget)
+    edge.routes += [*list_scope_map_routes(edge.context, scope_maps), *list_token_routes(edge.context, tokens)]
+    return edge
 
 
 @pytest.fixture

@@ -10,9 +10,15 @@ FILL = {
     "subscription": SUBSCRIPTION,
     "group": "rg1",
     "registry": "reg10",
+    "identity": "identity10",
     "location": "westus",
     "operation": "0b1f6471-1bf0-4dda-aec3-cb9272f09590",
     "namespace": "Microsoft.ContainerRegistry",
+    "assignment": "0b1f6471-1bf0-4dda-aec3-cb9272f09591",
+    "definition": "00000000-1bf0-4dda-aec3-cb9272f09591",
+    "child": "child10",
+    "kind": "apt",
+    "archive": "archive10",
 }
 BODIES = {
     "PUT": {"location": "westus", "sku": {"name": "Basic"}},
@@ -24,8 +30,10 @@ OPEN = {
     "/subscriptions",
     "/subscriptions/{subscription}",
     "/providers/Microsoft.ContainerRegistry/operations",
+    "/providers/Microsoft.Authorization/roleDefinitions",
+    "/providers/Microsoft.Authorization/roleDefinitions/{definition}",
 }
-FILTERED = ("/resourceGroups", "/resources", "/registries")
+FILTERED = ("/resourceGroups", "/resources", "/registries", "/userAssignedIdentities")
 """Lists of a subscription leave out what the caller may not read."""
 
 
@@ -46,6 +54,9 @@ def is_open(route: Any) -> bool:
 
 async def seed(arm: Any) -> None:
     await arm("PUT", "{g}", {"location": "westus"})
+    await arm(
+        "PUT", "{g}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/identity10", {"location": "westus"}
+    )
     await arm(
         "PUT", "{r}/reg10", {"location": "westus", "sku": {"name": "Basic"}, "properties": {"adminUserEnabled": True}}
     )

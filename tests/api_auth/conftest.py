@@ -91,14 +91,7 @@ class Server:
 
     def __post_init__(self) -> None:
         room = self.identity
-        directory = DirectoryEdge(
-            room.credentials,
-            room.tokens,
-            room.keys,
-            room.audiences,
-            tenant_id=TENANT,
-            control_url=f"https://{CONTROL}",
-        )
+        directory = DirectoryEdge(room, tenant_id=TENANT, control_url=f"https://{CONTROL}")
         self.edge = Edge(
             hosts=Hosts(
                 control=frozenset({CONTROL}),

@@ -16,6 +16,9 @@ pytestmark = pytest.mark.parametrize("db", ["sqlite"], indirect=True)  # the sto
 
 ARM = f"https://{CONTROL}/"
 ADFS = "/adfs/oauth2/token"
+AZ = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
+JWT = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
 PATHS = [
     ADFS,
     f"/{TENANT}/oauth2/v2.0/token",
@@ -79,32 +82,45 @@ async def test_the_client_may_be_named_in_a_header(server: Server) -> None:
         assert (answer.status, answer.json["error"]) == (400, "invalid_request")
 
 
-ROWS: list[tuple[dict[str, str | None], int, str]] = [
-    ({"client_secret": "wrong"}, 401, "invalid_client"),
-    ({"client_id": "00000000-0000-0000-0000-000000000000"}, 401, "invalid_client"),
-    ({"client_id": "not a guid"}, 401, "invalid_client"),
-    ({"client_secret": None, "client_assertion": "x"}, 401, "invalid_client"),
-    ({"client_secret": None}, 400, "invalid_request"),
-    ({"client_id": None}, 400, "invalid_request"),
-    ({"grant_type": None}, 400, "invalid_request"),
-    ({"grant_type": "password"}, 400, "unsupported_grant_type"),
-    ({"grant_type": "refresh_token"}, 400, "unsupported_grant_type"),
-    ({"grant_type": "authorization_code"}, 400, "unsupported_grant_type"),
-    ({"grant_type": "urn:ietf:params:oauth:grant-type:device_code"}, 400, "unsupported_grant_type"),
-    ({"scope": None}, 400, "invalid_scope"),
-    ({"scope": "openid"}, 400, "invalid_scope"),
-    ({"scope": "https://graph.microsoft.com/.default"}, 400, "invalid_scope"),
-    ({"scope": f"{ARM}/.default https://containerregistry.azure.net/.default"}, 400, "invalid_scope"),
-    ({"scope": "https://localhost:8443.evil.example//.default"}, 400, "invalid_scope"),
+ROWS: list[tuple[dict[str, str | None], int, str, int]] = [
+    ({"client_secret": "wrong"}, 401, "invalid_client", 7000215),
+    ({"client_id": "00000000-0000-0000-0000-000000000000"}, 401, "invalid_client", 7000215),
+    ({"client_id": "not a guid"}, 401, "invalid_client", 7000215),
+    ({"client_id": AZ}, 401, "invalid_client", 700025),
+    ({"client_id": AZ, "client_secret": None}, 400, "unauthorized_client", 7000216),
+    ({"client_secret": None, "client_assertion": "x"}, 400, "invalid_request", 900144),
+    ({"client_secret": None, "client_assertion": "x", "client_assertion_type": JWT}, 401, "invalid_client", 50027),
+    ({"client_assertion": "x", "client_assertion_type": JWT}, 400, "invalid_request", 9002013),
+    ({"client_secret": None}, 401, "invalid_client", 7000218),
+    ({"client_id": None}, 400, "invalid_request", 900144),
+    ({"grant_type": None}, 400, "invalid_request", 900144),
+    ({"grant_type": "implicit"}, 400, "unsupported_grant_type", 70003),
+    ({"grant_type": "password"}, 400, "invalid_request", 900144),
+    ({"grant_type": "password", "username": "a", "password": "b"}, 400, "invalid_grant", 50126),
+    ({"grant_type": "refresh_token"}, 400, "invalid_request", 900144),
+    ({"grant_type": "refresh_token", "refresh_token": "x"}, 400, "invalid_grant", 70000),
+    ({"grant_type": "authorization_code"}, 400, "invalid_request", 900144),
+    ({"grant_type": "authorization_code", "code": "x"}, 400, "invalid_grant", 70000),
+    ({"grant_type": DEVICE}, 400, "invalid_request", 900144),
+    ({"grant_type": DEVICE, "device_code": "x"}, 400, "bad_verification_code", 70018),
+    ({"scope": None}, 400, "invalid_scope", 70011),
+    ({"scope": "openid"}, 400, "invalid_scope", 70011),
+    ({"scope": "https://graph.microsoft.com/.default"}, 400, "invalid_scope", 500011),
+    ({"scope": f"{ARM}/.default https://containerregistry.azure.net/.default"}, 400, "invalid_scope", 70011),
+    ({"scope": "https://localhost:8443.evil.example//.default"}, 400, "invalid_scope", 500011),
+    ({"scope": f"{ARM}/.default\0"}, 400, "invalid_request", 9002013),
 ]
 
 
 @pytest.mark.parametrize("path", PATHS[:2])
 async def test_refusals_have_oauths_shape(server: Server, path: str) -> None:
-    for changes, status, error in ROWS:
+    for changes, status, error, code in ROWS:
         answer = await server.post(CONTROL, path, grant(server, **changes))
-        assert (answer.status, answer.json["error"]) == (status, error), changes
-        assert answer.json.keys() == {"error", "error_description"}
+        assert (answer.status, answer.json["error"], answer.json["error_codes"]) == (status, error, [code]), changes
+        assert answer.json.keys() == {
+            "error", "error_description", "error_codes", "timestamp", "trace_id", "correlation_id",
+        }  # fmt: skip
+        assert answer.json["error_description"].startswith(f"AADSTS{code}: ")
         assert answer.headers["cache-control"] == "no-store"
         assert server.owner.client_secret not in answer.content.decode()
     doubled = [*grant(server).items(), ("client_id", "another")]
@@ -158,15 +174,19 @@ async def test_the_document_leads_to_keys_and_tokens(server: Server, base: str) 
     assert "d" not in keys[0]
 
 
-async def test_other_ways_to_sign_in_say_what_works(server: Server) -> None:
-    for method, path in [
-        ("POST", "/adfs/oauth2/devicecode"),
-        ("GET", "/adfs/oauth2/authorize"),
-        ("POST", f"/{TENANT}/oauth2/v2.0/devicecode"),
-    ]:
-        answer = await server.send(method, CONTROL, path)
-        assert (answer.status, answer.json["error"]) == (400, "unsupported_grant_type")
-        assert "client_credentials" in answer.json["error_description"]
+async def test_the_host_is_an_authority_of_its_own(server: Server) -> None:
+    answer = await server.send("GET", CONTROL, "/common/discovery/instance?api-version=1.1&authorization_endpoint=x")
+    document = urlsplit(answer.json["tenant_discovery_endpoint"]).path
+    assert (await server.send("GET", CONTROL, document)).status == 200
+    answer = await server.send("GET", CONTROL, "/common/userrealm/nobody@x.y?api-version=1.0")
+    assert answer.json["account_type"] == "Managed"
+
+
+async def test_an_error_names_the_request_that_it_answers(server: Server) -> None:
+    sent = "0F0F0F0F-1111-4222-8333-444444444444"
+    answer = await server.post(CONTROL, ADFS, {}, [(b"client-request-id", sent.encode())])
+    assert answer.json["correlation_id"] == sent.lower()
+    assert answer.headers["x-ms-request-id"] == answer.json["trace_id"]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)

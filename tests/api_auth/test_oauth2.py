@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from darsena.identity.roles import ACR_PULL
 from darsena.testing import FakeClock
+from identity.tokens_world import TokensWorld
 
 from .conftest import FACTS, SUFFIX, Server, basic
 
@@ -98,6 +99,42 @@ async def test_scopes_come_in_every_form(server: Server) -> None:
     check_health = "scope=repository:a:pull,push,metadata_write,metadata_read,delete"
     first = (await server.get_token("regone", check_health, "regone", password)).claims["access"][0]
     assert first["actions"] == ["pull", "push", "delete", "metadata_read", "metadata_write"]
+
+
+async def test_a_repository_token_gets_what_its_scope_map_says(server: Server) -> None:
+    """Section 10: by GET and by POST, under its name in any case; no catalog; what is not held is left out."""
+    facts, world = FACTS[f"regone{SUFFIX}"], TokensWorld(server.identity)
+    actions = ["repositories/a/b/content/read", "repositories/a/b/content/write", "repositories/team/*/metadata/write"]
+    password = await world.make("Ci-Pusher", *actions, facts=facts)
+    query = (
+        "scope=repository:a/b:pull,push,delete&scope=repository:team/x:delete,metadata_write"
+        "&scope=registry:catalog:*%20repository:other:pull&scope=repository:*:*"
+    )
+    for name in ("Ci-Pusher", "ci-pusher", "CI-PUSHER"):
+        answer = await server.get_token("regone", query, name, password)
+        assert answer.access == {"repository:a/b": {"pull", "push"}, "repository:team/x": {"metadata_write", "untag"}}
+        fields = {"grant_type": "password", "username": name, "password": password, "scope": "repository:a/b:*"}
+        assert (await server.post_token("regone", fields)).access == {"repository:a/b": {"pull", "push"}}
+    nothing = await server.get_token("regone", "scope=repository:other:pull", "ci-pusher", password)
+    assert (nothing.status, nothing.access) == (200, {})
+    check_challenge(await server.get_token("regtwo", query, "ci-pusher", password), "regtwo")
+    check_challenge(await server.get_token("regone", query, "ci-pusher", f"{password}x"))
+
+
+async def test_an_access_token_of_a_repository_token_as_a_password(server: Server, clock: FakeClock) -> None:
+    """It gives no more than it has, and ends with the password that it was made from."""
+    facts, world = FACTS[f"regone{SUFFIX}"], TokensWorld(server.identity)
+    await world.make("puller", "repositories/*/content/read", facts=facts)
+    until = clock.now_us() + 600 * 1_000_000
+    password = (await world.make_passwords("puller", "password1", expires_at=until, facts=facts))["password1"]
+    answer = await server.get_token("regone", PULL, "puller", password)
+    assert answer.json["expires_in"] == 600
+    access = answer.json["access_token"]
+    again = await server.get_token("regone", "scope=repository:a/b:*&scope=repository:c:pull", NULL, access)
+    assert again.access == {"repository:a/b": {"pull"}}
+    clock.advance(600)
+    check_challenge(await server.get_token("regone", PULL, NULL, access))
+    check_challenge(await server.get_token("regone", PULL, "puller", password))
 
 
 async def test_lack_of_rights_is_not_refused_here(server: Server) -> None:

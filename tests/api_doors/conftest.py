@@ -165,14 +165,7 @@ def server(db: Database, clock: FakeClock, tmp_path: Path) -> Server:
         db.transact_sync(keyring.create, facts.uid)
     registries = {facts.login_server: facts for facts in (FACTS, OTHER)}
     oauth2 = OAuth2Edge(identity.authenticator, identity.tokens, clock)
-    directory = DirectoryEdge(
-        identity.credentials,
-        identity.tokens,
-        identity.keys,
-        identity.audiences,
-        tenant_id=TENANT,
-        control_url=CONTROL_URL,
-    )
+    directory = DirectoryEdge(identity, tenant_id=TENANT, control_url=CONTROL_URL)
     service = RegistryService(db, MemoryStorage(clock), keyring)
     login_server = LoginServerEdge(
         service, identity.authenticator, Router(oauth2.routes).dispatch, lambda _host, _address: None

@@ -10,6 +10,7 @@ import hashlib
 import pytest
 
 from darsena.identity.roles import ACR_DELETE, ACR_IMAGE_SIGNER, ACR_PULL, ACR_PUSH, OWNER, READER
+from identity.tokens_world import TokensWorld
 from identity.values import FACTS, OTHER, basic, bearer
 
 from .conftest import Server
@@ -54,6 +55,22 @@ READ = {"any", "pull", "list", "metadata_read"}
 PULL = READ | {"catalog"}
 EVERYTHING = PULL | {"push", "delete", "metadata_write", "untag"}
 
+TOKENS: dict[str, tuple[list[str], set[str]]] = {
+    # name: actions of its scope map, what it opens on team/app
+    "pull only": (["repositories/team/app/content/read"], {"any", "pull", "list"}),
+    "metadata read only": (["repositories/team/app/metadata/read"], {"any", "list", "metadata_read"}),
+    "push": (["repositories/team/app/content/read", "repositories/team/app/content/write"],
+             {"any", "pull", "list", "push"}),
+    "write without read": (["repositories/team/app/content/write"], {"any"}),
+    "delete only": (["repositories/team/app/content/delete"], {"any", "delete", "untag"}),
+    "metadata write only": (["repositories/team/app/metadata/write"], {"any", "metadata_write", "untag"}),
+    "everything": (["repositories/*/content/read", "repositories/*/content/write", "repositories/*/content/delete",
+                    "repositories/*/metadata/read", "repositories/*/metadata/write"], EVERYTHING - {"catalog"}),
+    "prefix": (["repositories/team/*/content/read"], {"any", "pull", "list"}),
+    "another prefix": (["repositories/te/*/content/read", "repositories/team/app/*/content/read"], {"any"}),
+    "another repository": (["repositories/team/app2/content/read", "repositories/team/content/read"], {"any"}),
+}  # fmt: skip
+
 RIGHTS: dict[str, set[str]] = {
     "no credential": NOTHING,
     "no credential, anonymous pull": NOTHING,
@@ -79,6 +96,17 @@ RIGHTS: dict[str, set[str]] = {
     "run": READ | {"push"},
     "run of another registry": NOTHING,
     "run, revoked": NOTHING,
+    **{f"token, {name}": rights for name, (_, rights) in TOKENS.items()},
+    "token, disabled": NOTHING,
+    "token, disabled, access token": NOTHING,
+    "token, expired": NOTHING,
+    "token, expired, access token": NOTHING,
+    "token, password deleted": NOTHING,
+    "token, deleted": NOTHING,
+    "token, deleted, access token": NOTHING,
+    "token, scope map emptied, access token": {"any"},
+    "token of another registry": NOTHING,
+    "token, access token to pull": {"any", "pull", "list"},
 }
 
 
@@ -124,6 +152,29 @@ async def make_header(server: Server, caller: str) -> bytes | None:
     return basic(made.client_id, made.client_secret)
 
 
+async def make_token_header(server: Server, caller: str) -> bytes:
+    """Of a repository token that may pull, or of one of TOKENS."""
+    world, facts = TokensWorld(server.identity), OTHER if "another registry" in caller else FACTS
+    actions = TOKENS.get(caller.removeprefix("token, "), TOKENS["pull only"])[0]
+    await world.make("puller", *actions, facts=facts)
+    ends = server.clock.now_us() + 60_000_000 if "expired" in caller else None
+    password = (await world.make_passwords("puller", "password1", expires_at=ends, facts=facts))["password1"]
+    header = basic("Puller", password)
+    if "access token" in caller:
+        header = await token(server, header, find_scopes(caller)[0])
+    if "disabled" in caller:
+        await world.change("puller", enabled=False)
+    elif "expired" in caller:
+        server.clock.advance(60)
+    elif "password deleted" in caller:
+        await world.change("puller", keep=["password2"])
+    elif "scope map emptied" in caller:
+        await world.allow("puller-map", "repositories/other/content/read")
+    elif "deleted" in caller:
+        await world.tokens.delete(world.find(), "puller")
+    return header
+
+
 def find_scopes(caller: str) -> tuple[str, str | None]:
     """(scopes, host) of the access token."""
     if "another registry" in caller:
@@ -144,7 +195,8 @@ async def token(server: Server, header: bytes | None, scope: str, host: str | No
 @pytest.mark.parametrize("caller", RIGHTS)
 @pytest.mark.parametrize("db", ["sqlite"], indirect=True)
 async def test_each_caller_opens_exactly_its_doors(server: Server, caller: str) -> None:
-    header = await make_header(server, caller)
+    make = make_token_header if caller.startswith("token") else make_header
+    header = await make(server, caller)
     wrong: list[tuple[str, str, int]] = []
     for index, (method, path, challenged, right) in enumerate(ROUTES):
         # from as many addresses: guessing from one is slowed down

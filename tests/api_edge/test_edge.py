@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from darsena.api.edge import Edge, Hosts
-from darsena.api.http import Request, Response, Scope, Send, json_response
+from darsena.api.http import Disconnected, Request, Response, Scope, Send, json_response
 from darsena.api.router import Route, Router
 from darsena.core.errors import (
     BlobUnknown,
@@ -294,6 +294,18 @@ async def test_forms_are_bounded() -> None:
         await (await read(b"a=" + b"x" * 200_000)).form()
     with pytest.raises(RequestInvalid):
         await (await read(b"a=%ff")).form()
+
+
+async def test_a_body_that_trickles_is_cut_off() -> None:
+    """Each piece comes in time, the whole never."""
+
+    async def receive() -> Message:
+        await asyncio.sleep(0)
+        return {"type": "http.request", "body": b"", "more_body": True}
+
+    request = Request(make_scope("POST", "/", []), receive)
+    with pytest.raises(Disconnected, match="did not come within"):
+        await request.body(16, whole_s=0.05)
 
 
 @pytest.mark.parametrize("length", [b"-1", b"1e3", b"+5", b"0x10", "٣".encode()])

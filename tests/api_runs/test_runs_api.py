@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from darsena.api.arm import ArmContext
+from darsena.api.arm.children import list_child_routes
 from darsena.api.arm_runs import RunsEdge
-from darsena.api.arm_task_lists import list_task_routes
 from darsena.api.blob import BlobEdge
 from darsena.api.router import Router
 from darsena.core.errors import AccessDenied, Unauthenticated
@@ -41,7 +41,7 @@ class Gate:
 
     async def authorize_arm(self, principal: Principal, action: str, scope: str) -> None:
         assert scope.lower().endswith("/registries/reg10")
-        assert action.startswith("Microsoft.ContainerRegistry/registries/")
+        assert action.startswith(("Microsoft.ContainerRegistry/registries/", "Microsoft.Insights/"))
         if not any(action.endswith(word) for word in self.rights[principal.name.partition("@")[0]]):
             raise AccessDenied(f"{principal.name} may not {action}")
 
@@ -57,7 +57,7 @@ class Arm:
             subscription_id=SUBSCRIPTION,
         )
         runs = RunsEdge(context, world.tasks.runs, world.tasks.blobs)
-        self.router = Router([*runs.routes, *list_task_routes(context)], ignore_case=True)
+        self.router = Router([*runs.routes, *list_child_routes(context)], ignore_case=True)
         self.base = (
             f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg1/providers/Microsoft.ContainerRegistry/registries/reg10"
         )
@@ -249,7 +249,7 @@ async def test_what_is_refused(arm: Arm) -> None:
         ("PUT", "tasks/t1", {"location": "westus"}, 400, "FeatureNotSupported"),
         ("POST", "tasks/t1/listDetails", None, 404, "ResourceNotFound"),
         ("PUT", "taskRuns/t1", {}, 400, "FeatureNotSupported"),
-        ("PUT", "agentPools/p1", {}, 400, "FeatureNotSupported"),
+        ("PUT", "agentPools/p1", {}, 400, "BadRequest"),
         ("POST", "agentPools/p1/listQueueStatus", None, 404, "ResourceNotFound"),
     ]:
         answer = await arm(method, path, body)

@@ -42,7 +42,9 @@ async def world(db: Database, tmp_path: Path) -> AsyncIterator[World]:
         identity.authenticator,
         Router(oauth2.routes).dispatch,
         allow_all,
-        None if lookup is None else HotPath(lookup, storage.blobs, identity.authenticator, allow_all),
+        None
+        if lookup is None
+        else HotPath(lookup, storage.blobs, identity.authenticator, allow_all, service.pulls.count),
     )
     hosts = Hosts(control=frozenset(), blob=frozenset(), login_server_suffix=SUFFIX, control_name="localhost:8443")
     by_host = {facts.login_server: facts for facts in REGISTRIES.values()}
@@ -54,7 +56,7 @@ async def world(db: Database, tmp_path: Path) -> AsyncIterator[World]:
         blob=Router([]).dispatch,
         log_requests="none",
     )
-    yield World(db, storage, identity, service, outer)
+    yield World(db, storage, identity, service, outer, facts=by_host)
     if lookup is not None:
         lookup.close()
     await storage.close()

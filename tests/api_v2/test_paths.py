@@ -119,8 +119,8 @@ async def test_a_method_that_is_not_there(world: World) -> None:
         ("POST", "/v2/", "GET, HEAD"),
         ("PATCH", "/v2/a/manifests/v1", "DELETE, GET, HEAD, PUT"),
         ("GET", "/v2/a/blobs/uploads/", "POST"),
-        ("PUT", "/acr/v1/a", "DELETE, GET, PATCH"),
-        ("BREW", "/acr/v1/a/_tags", "GET"),
+        ("PUT", "/acr/v1/a", "DELETE, GET, HEAD, PATCH"),
+        ("BREW", "/acr/v1/a/_tags", "GET, HEAD"),
     ):
         answer = await world.ask(method, path)
         assert (answer.status, answer.codes, answer.headers["allow"]) == (405, ["UNSUPPORTED"], allow)

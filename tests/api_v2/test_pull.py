@@ -65,6 +65,15 @@ ROWS: dict[str, Row] = {
     "manifest that the client has": Row(
         "/v2/team/app/manifests/v1", 304, {"etag": '"{image}"'}, {"if-none-match": '"{image}"'}, b""
     ),
+    "one of several that the client has": Row(
+        "/v2/team/app/manifests/v1", 304, {"etag": '"{image}"'}, {"if-none-match": '"x", W/"{image}"'}, b""
+    ),
+    "whatever the client has": Row("/v2/team/app/manifests/v1", 304, {}, {"if-none-match": "*"}, b""),
+    "another that the client has": Row("/v2/team/app/manifests/v1", 200, MANIFEST, {"if-none-match": '"{layer}"'}),
+    "a digest that is no tag": Row("/v2/team/app/manifests/v1", 200, MANIFEST, {"if-none-match": "{image}"}),
+    "an unknown tag, whatever the client has": Row(
+        "/v2/team/app/manifests/nope", 404, {}, {"if-none-match": "*"}, code="MANIFEST_UNKNOWN"
+    ),
     "unknown tag": Row("/v2/team/app/manifests/nope", 404, code="MANIFEST_UNKNOWN"),
     "unknown digest": Row(f"/v2/team/app/manifests/{digest_of(b'no')}", 404, code="MANIFEST_UNKNOWN"),
     "unknown repository": Row("/v2/team/none/manifests/v1", 404, code="NAME_UNKNOWN"),
@@ -76,6 +85,9 @@ ROWS: dict[str, Row] = {
     "blob by an encoded digest": Row("/v2/team%2fapp/blobs/{layer%}", 200, BLOB, content=slice(0, SIZE)),
     "empty blob": Row("/v2/team/app/blobs/{empty}", 200, {"content-length": "0"}, content=b""),
     "blob that the client has": Row("/v2/team/app/blobs/{layer}", 304, {}, {"if-none-match": '"{layer}"'}, b""),
+    "one blob of several that the client has": Row(
+        "/v2/team/app/blobs/{layer}", 304, {}, {"if-none-match": 'W/"a","{layer}"'}, b""
+    ),
     "unknown blob": Row(f"/v2/team/app/blobs/{digest_of(b'no')}", 404, code="BLOB_UNKNOWN"),
     "blob of another repository": Row("/v2/team/app/blobs/{elsewhere}", 404, code="BLOB_UNKNOWN"),
     "blob in an unknown repository": Row("/v2/team/none/blobs/{layer}", 404, code="NAME_UNKNOWN"),
@@ -96,8 +108,16 @@ ROWS: dict[str, Row] = {
     "of an empty blob": unsatisfiable("bytes=0-", "{empty}", 0),
     "several": whole("bytes=0-1,5-6"),
     "another unit": whole("lines=0-1"),
-    "backwards": whole("bytes=9-1"),
-    "nonsense": whole("bytes=a-b"),
+    "several, spread": whole("bytes=0-1, -5, 7-"),
+    "no unit": whole("0-1"),
+    "backwards": unsatisfiable("bytes=9-1"),
+    "nonsense": unsatisfiable("bytes=a-b"),
+    "neither end": unsatisfiable("bytes=-"),
+    "no numbers of ASCII": unsatisfiable("bytes=\u00b2-\u00b3"),
+    "an end past counting": ranged(f"bytes=1-{'9' * 40}", 1, SIZE),
+    "a start past counting": unsatisfiable(f"bytes={'9' * 40}-"),
+    "a start of thousands of digits": unsatisfiable(f"bytes={'9' * 8000}-"),
+    "the unit in capitals": ranged("Bytes=0-1", 0, 2),
     "If-Range of this blob": Row(
         "/v2/team/app/blobs/{layer}", 206, {}, {"range": "bytes=0-1", "if-range": '"{layer}"'}, slice(0, 2)
     ),

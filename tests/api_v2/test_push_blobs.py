@@ -7,7 +7,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from .world import World, digest_of
+from darsena.core.digest import Digest
+from darsena.core.names import RepositoryName
+from darsena.registry.service import to_registry
+
+from .world import REGISTRIES, World, digest_of
 
 CONTENT = b"0123456789" * 30_000
 UPLOADS = "/v2/team/app/blobs/uploads/"
@@ -174,6 +178,17 @@ async def test_a_push_that_breaks_off_is_resumed(world: World) -> None:
     assert (await world.ask("PUT", f"{location}&digest={digest_of(CONTENT)}")).status == 201
 
 
+async def test_who_asks_where_an_upload_stands_hears_it_when_the_broken_request_has_ended(world: World) -> None:
+    """So the place that is told is the one where it goes on."""
+    location = await begin(world)
+    pieces = [CONTENT[at : at + 1000] for at in range(0, 90_000, 1000)]
+    broken = asyncio.create_task(world.ask("PATCH", location, pieces, gone=True))
+    await asyncio.sleep(0)  # it has begun
+    told = await world.ask("GET", location)
+    assert (await broken).status == 400
+    assert told.headers["range"] == "0-89999"
+
+
 @pytest.mark.parametrize(("registry", "target"), [("regone", "/v2/team/other/blobs/uploads/"), ("regtwo", UPLOADS)])
 async def test_an_upload_belongs_to_its_repository_and_registry(world: World, registry: str, target: str) -> None:
     location = (await begin(world)).replace(UPLOADS, target)
@@ -233,6 +248,35 @@ async def test_mounting(world: World, query: str, status: int) -> None:
     else:
         assert answer.headers["location"].startswith(UPLOADS)
         assert (await world.ask("HEAD", f"/v2/team/app/blobs/{digest}")).status == 404
+
+
+async def test_a_mount_without_from_finds_the_one_that_may_be_read(world: World) -> None:
+    """However many others hold the blob, and come before it."""
+    digest = Digest.parse(await world.push_blob("team/source", CONTENT))
+    registry = to_registry(REGISTRIES["regone"])
+    uploading = world.service.uploading
+    for number in range(510):
+        assert await uploading.mount(registry, RepositoryName(f"held/{number:03}"), digest, ["team/source"])
+    assert await uploading.list_holders(registry, digest, lambda name: name == "team/source") == ["team/source"]
+    assert await uploading.list_holders(registry, digest, lambda name: False) == []
+    assert len(await uploading.list_holders(registry, digest, lambda name: True)) > 0
+
+
+@pytest.mark.parametrize(
+    ("query", "more"),
+    [
+        ("mount={digest}&from=team/source", " repository:team/source:pull"),
+        ("mount={digest}", " repository:*:pull"),
+        ("mount={digest}&from=Not%20A%22Name", ""),
+        ("from=team/source", ""),
+        ("", ""),
+    ],
+)
+async def test_the_challenge_of_a_mount_asks_for_its_source_too(world: World, query: str, more: str) -> None:
+    """A client that signs in for what it is asked can mount; whether there is anything to mount is not told."""
+    answer = await world.ask("POST", f"{UPLOADS}?{query.format(digest=NOTHING)}", auth=None)
+    assert answer.status == 401
+    assert answer.headers["www-authenticate"].endswith(f',scope="repository:team/app:pull,push{more}"')
 
 
 async def test_nothing_is_mounted_from_another_registry(world: World) -> None:

@@ -9,7 +9,7 @@ import asyncio
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -110,6 +110,13 @@ class World:
     service: RegistryService
     edge: Edge
     passwords: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, RegistryFacts] = field(default_factory=dict)
+    """By login server, as the edge finds them."""
+
+    def change(self, **changes: Any) -> None:
+        """The first registry as a change of it leaves it."""
+        found = self.facts[f"regone{SUFFIX}"]
+        self.facts[f"regone{SUFFIX}"] = replace(found, version=found.version + 1, **changes)
 
     async def ask(
         self,

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, quote, unquote, urlsplit
 
+from cli.fake_tokens import Children
+
 DOMAIN = "azurecr.localhost"
 TENANT = "11111111-1111-1111-1111-111111111111"
 SUBSCRIPTION = "22222222-2222-2222-2222-222222222222"
@@ -53,6 +55,8 @@ class Run:
 class State:
     groups: dict[str, Json] = field(default_factory=dict)
     registries: dict[str, Json] = field(default_factory=dict)
+    activity: list[Json] = field(default_factory=list)
+    activity_asked: list[dict[str, str]] = field(default_factory=list)
     repositories: dict[str, dict[str, str]] = field(default_factory=dict)
     """repository → tag → digest"""
     manifests: dict[str, bytes] = field(default_factory=dict)
@@ -70,6 +74,8 @@ class State:
     """(regular expression on `METHOD path`, status): each is used once; status 0 drops the connection."""
     next_run: Callable[[], Run] = lambda: successful_run()
     page: int = 100
+    children: Children = field(default_factory=Children)
+    """Scope maps and tokens."""
 
 
 def _reference(repository: str, tag: str, digest: str) -> Json:
@@ -269,6 +275,9 @@ class Handler(BaseHTTPRequestHandler):
             return 200, {"value": list(state.registries.values())}, {}
         if path == "/resourceGroups":
             return 200, {"value": list(state.groups.values())}, {}
+        if path == "/providers/Microsoft.Insights/eventtypes/management/values":
+            state.activity_asked.append(query)
+            return 200, {"value": state.activity}, {}
         if path.startswith("/operations/"):
             return 200, None, {}
         provider = r"/providers/Microsoft\.ContainerRegistry/registries"
@@ -323,6 +332,8 @@ class Handler(BaseHTTPRequestHandler):
             return 200, {"username": name, "passwords": [{"name": sent["name"], "value": "new"}]}, {}
         if rest == "listUsages":
             return 200, {"value": [{"name": "Size", "limit": 100, "currentValue": 7, "unit": "Bytes"}]}, {}
+        if rest.partition("/")[0] in ("scopeMaps", "tokens", "generateCredentials"):
+            return self.fake.state.children.answer(self.command, found["id"], rest, sent)
         return self._tasks(found["id"], rest, query, sent)
 
     def _tasks(self, registry: str, rest: str, query: dict[str, str], sent: Any) -> Answer:

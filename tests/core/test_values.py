@@ -115,3 +115,12 @@ def test_times_as_clients_parse_them() -> None:
     assert render_log_time(at) == "2021/04/14 17:14:05"
     assert render_http_date(at) == "Wed, 14 Apr 2021 17:14:05 GMT"
     assert parse_time("2021-04-14T17:14:05.123456Z") == at
+
+
+def test_times_at_the_ends_of_the_calendar() -> None:
+    last = "9999-12-31T23:59:59.999999"
+    assert render_time(parse_time(f"{last}Z")) == render_time(parse_time(last)) == f"{last}0Z"
+    assert render_time(parse_time("0001-01-01T00:00:00Z")) == "0001-01-01T00:00:00.0000000Z"
+    for text in ("9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+14:00", "never", ""):
+        with pytest.raises(ValueError):
+            parse_time(text)

@@ -156,5 +156,5 @@ def darsena_lines(text: str) -> Iterator[list[str]]:
 
 
 def prefixes(words: list[str]) -> Iterator[str]:
-    for count in (3, 2):
+    for count in (4, 3, 2):
         yield " ".join(words[:count])

@@ -112,7 +112,7 @@ def test_scope_maps_and_tokens(registries: ContainerRegistryManagementClient, gr
     scope_map = registries.scope_maps.begin_create(
         group, registry, "sdkmap", registry_models.ScopeMap(actions=actions, description="from the library")
     ).result()
-    assert (scope_map.type_properties_type, scope_map.actions) == ("UserDefined", actions)
+    assert (scope_map.properties.type, scope_map.properties.actions) == ("UserDefined", actions)
     token = registries.tokens.begin_create(
         group, registry, "sdktoken", registry_models.Token(scope_map_id=scope_map.id, status="enabled")
     ).result()

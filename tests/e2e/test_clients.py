@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from containers import Containers
-from layouts import INDEX, Layout
+from layouts import INDEX, MANIFEST, Layout
 from stand import Stand
 
 from conftest import REGISTRY
@@ -234,6 +234,83 @@ def test_docker_schema_image_keeps_its_bytes(stand: Stand, clients: Containers, 
     target = f"{stand.login_server(REGISTRY)}/clients/copied:v1"
     clients.skopeo("copy", "--preserve-digests", f"docker://{base}", f"docker://{target}")
     assert clients.skopeo("inspect", "--raw", f"docker://{target}").out == raw
+
+
+@pytest.mark.parametrize(
+    ("form", "media_type"),
+    [("v2s2", "application/vnd.docker.distribution.manifest.v2+json"), ("oci", MANIFEST)],
+)
+def test_skopeo_pushes_in_either_format(
+    stand: Stand, clients: Containers, tmp_path: Path, form: str, media_type: str
+) -> None:
+    name = f"{clients.sign_in(REGISTRY)}/clients/format:{form}"
+    layout = Layout(tmp_path / "layout")
+    layout.name(layout.image([{"file": os.urandom(10_000)}]))
+    clients.skopeo("copy", "--format", form, f"oci:{layout.folder}:latest", f"docker://{name}")
+    assert json.loads(clients.skopeo("inspect", "--raw", f"docker://{name}").out)["mediaType"] == media_type
+    clients.skopeo("copy", f"docker://{name}", f"dir:{tmp_path / 'dir'}")
+    clients.skopeo("copy", f"dir:{tmp_path / 'dir'}", f"docker://{name}-again")
+    assert inspect(clients, f"{name}-again")["Digest"] == inspect(clients, name)["Digest"]
+
+
+def test_schema_1_is_refused_with_the_reason(stand: Stand, clients: Containers, tmp_path: Path) -> None:
+    name = f"{clients.sign_in(REGISTRY)}/clients/schema:v1"
+    layout = Layout(tmp_path / "layout")
+    layout.name(layout.image([{"file": b"old"}]))
+    done = clients.skopeo("copy", "--format", "v2s1", f"oci:{layout.folder}:latest", f"docker://{name}", check=False)
+    assert done.code != 0
+    assert "schema" in done.err.lower()
+
+
+def test_skopeo_syncs_a_repository_and_a_folder(stand: Stand, clients: Containers, tmp_path: Path) -> None:
+    """Every tag of a repository to a folder and to another place in the registry, indexes with all they list."""
+    server = clients.sign_in(REGISTRY)
+    layout = Layout(tmp_path / "layout")
+    parts = [layout.image([{"which": arch.encode()}], architecture=arch) for arch in ("amd64", "arm64")]
+    layout.name(layout.index(parts))
+    for tag in ("v1", "v2"):
+        clients.skopeo("copy", "--all", f"oci:{layout.folder}:latest", f"docker://{server}/clients/sync:{tag}")
+    digest = inspect(clients, f"{server}/clients/sync:v1")["Digest"]
+    clients.skopeo("sync", "--all", "--src", "docker", "--dest", "dir", f"{server}/clients/sync", str(tmp_path / "out"))
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["sync:v1", "sync:v2"]
+    clients.skopeo("sync", "--all", "--src", "docker", "--dest", "docker", f"{server}/clients/sync", f"{server}/mirror")
+    assert clients.skopeo("list-tags", f"docker://{server}/mirror/sync").json()["Tags"] == ["v1", "v2"]
+    assert inspect(clients, f"{server}/mirror/sync:v2")["Digest"] == digest
+    clients.skopeo("sync", "--all", "--src", "dir", "--dest", "docker", str(tmp_path / "out"), f"{server}/back")
+    assert inspect(clients, f"{server}/back/sync:v1")["Digest"] == digest
+
+
+def test_podman_makes_a_manifest_list_of_what_is_there(stand: Stand, clients: Containers, tmp_path: Path) -> None:
+    """Added by name, pushed without the images: they are in the repository already."""
+    repository = f"{clients.sign_in(REGISTRY)}/clients/listed"
+    for arch in ("amd64", "arm64"):
+        layout = Layout(tmp_path / arch)
+        layout.name(layout.image([{"which": arch.encode()}], architecture=arch))
+        clients.skopeo("copy", f"oci:{layout.folder}:latest", f"docker://{repository}:{arch}")
+    clients.podman("manifest", "create", "localhost/listed")
+    for arch in ("amd64", "arm64"):
+        clients.podman("manifest", "add", "localhost/listed", f"docker://{repository}:{arch}")
+    clients.podman("manifest", "push", "localhost/listed", f"docker://{repository}:v1")
+    found = json.loads(clients.skopeo("inspect", "--raw", f"docker://{repository}:v1").out)
+    assert [part["platform"]["architecture"] for part in found["manifests"]] == ["amd64", "arm64"]
+    wanted = {inspect(clients, f"{repository}:{arch}")["Digest"] for arch in ("amd64", "arm64")}
+    assert {part["digest"] for part in found["manifests"]} == wanted
+
+
+def test_buildah_changes_an_image_of_the_registry(stand: Stand, clients: Containers, base: str) -> None:
+    server = clients.sign_in(REGISTRY)
+    container = clients.buildah("from", base).out.strip()
+    clients.buildah("config", "--label", "changed=yes", "--env", "WHERE=here", container)
+    clients.buildah("commit", "--rm", container, f"docker://{server}/clients/committed:v1")
+    assert inspect(clients, f"{server}/clients/committed:v1")["Labels"]["changed"] == "yes"
+
+
+def test_podman_logout_ends_it(stand: Stand, clients: Containers, base: str) -> None:
+    server = clients.sign_in(REGISTRY)
+    clients.podman("pull", base)
+    clients.podman("logout", server)
+    clients.remove(base)
+    assert clients.podman("pull", base, check=False).code != 0
 
 
 def test_pushed_image_runs_with_podman(stand: Stand, clients: Containers, base: str) -> None:

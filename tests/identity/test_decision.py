@@ -15,6 +15,7 @@ from darsena.identity.roles import (
     ACR_IMAGE_SIGNER,
     ACR_PULL,
     ACR_PUSH,
+    ACR_QUARANTINE_READER,
     ACR_QUARANTINE_WRITER,
     BUILT_IN,
     CONTRIBUTOR,
@@ -35,10 +36,18 @@ from .values import FACTS, GROUP, OTHER_UID, SCOPE, UID, make_facts, make_holder
 REPOSITORY = {"pull", "push", "delete", "metadata_read", "metadata_write", "deleted_read", "deleted_restore", "untag"}
 LISTS = {"catalog", "deleted_catalog"}
 EVERYTHING = REPOSITORY | LISTS
+BESIDE = {
+    "delete": {"untag"},
+    "pull": {"quarantine_read"},
+    "metadata_read": {"quarantine_read"},
+    "metadata_write": {"quarantine_write"},
+}
 READ = {"pull", "metadata_read", "catalog"}
 READER_READ = READ | {"deleted_read", "deleted_catalog"}
 
 ABAC = make_facts(abac=True)
+QUARANTINE = make_facts(quarantine=True)
+ABAC_QUARANTINE = make_facts(abac=True, quarantine=True)
 ANONYMOUS = make_facts(anonymous_pull=True)
 ADMIN_OFF = make_facts(admin_enabled=False)
 REGISTRY_ID = FACTS.resource_id
@@ -75,6 +84,17 @@ ROWS: list[tuple[str, Holder, RegistryFacts, set[str]]] = [
     ("AcrPull + AcrDelete", sp((ACR_PULL, GROUP), (ACR_DELETE, REGISTRY_ID)), FACTS, READ | {"delete", "untag"}),
     ("AcrImageSigner", sp((ACR_IMAGE_SIGNER, REGISTRY_ID)), FACTS, set()),
     ("AcrQuarantineWriter", sp((ACR_QUARANTINE_WRITER, REGISTRY_ID)), FACTS, set()),
+    ("AcrQuarantineReader with quarantine", sp((ACR_QUARANTINE_READER, GROUP)), QUARANTINE, {"quarantine_read"}),
+    (
+        "AcrQuarantineWriter with quarantine",
+        sp((ACR_QUARANTINE_WRITER, REGISTRY_ID)),
+        QUARANTINE,
+        {"quarantine_read", "quarantine_write"},
+    ),
+    ("AcrPush with quarantine", sp((ACR_PUSH, REGISTRY_ID)), QUARANTINE, READ | {"push", "untag"}),
+    ("admin with quarantine", make_holder("admin", registry_uid=UID), QUARANTINE, EVERYTHING),
+    ("AcrQuarantineReader in ABAC mode", sp((ACR_QUARANTINE_READER, GROUP)), ABAC_QUARANTINE, {"quarantine_read"}),
+    ("owner in ABAC mode with quarantine", sp((OWNER, SCOPE)), ABAC_QUARANTINE, set()),
     ("user access administrator", sp((USER_ACCESS_ADMINISTRATOR, SCOPE)), FACTS, READER_READ),
     ("repository reader in legacy mode", sp((REPOSITORY_READER, REGISTRY_ID)), FACTS, set()),
     ("conditional owner", conditional(OWNER.id), FACTS, set()),
@@ -117,7 +137,8 @@ ROWS: list[tuple[str, Holder, RegistryFacts, set[str]]] = [
 
 
 def allowed(grants: Grants, name: str = "team/app") -> set[str]:
-    found = {action for action in REPOSITORY if grants.allows("repository", name, action)}
+    known = REPOSITORY | {"quarantine_read", "quarantine_write"}
+    found = {action for action in known if grants.allows("repository", name, action)}
     return found | {kind for kind in LISTS if grants.allows("registry", kind, "*")}
 
 
@@ -139,7 +160,7 @@ class TestEveryPrincipal:
     ) -> None:
         for action in sorted(REPOSITORY - {"untag"}):
             granted = decide(holder, facts, parse_scopes([f"repository:team/app:{action}"]))
-            one = {"delete", "untag"} if action == "delete" else {action}
+            one = {action, *BESIDE.get(action, ())}
             assert allowed(granted) == one & expected
 
     def test_nothing_asked_is_nothing_given(self, holder: Holder, facts: RegistryFacts, expected: set[str]) -> None:

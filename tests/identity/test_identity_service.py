@@ -151,14 +151,19 @@ async def test_a_persons_password_is_none_of_a_login_servers(identity: IdentityR
 # --- roles ----------------------------------------------------------------------------------------------------------
 
 
+CONDITION = "@Request[Microsoft.ContainerRegistry/registries/repositories:name] StringEquals 'a'"
+
+
 async def test_roles_are_assigned_listed_and_removed(identity: IdentityRoom, db: Database) -> None:
     service = identity.service
     made = await service.create_service_principal("app")
     object_id = made.principal.object_id
     first = await service.assign_role(object_id, f"/x/{READER.id.upper()}", GROUP + "/", description="for reading")
-    second = await service.assign_role(object_id, ACR_PULL.id, FACTS.resource_id, id="A" * 36, condition="(c)")
+    second = await service.assign_role(
+        object_id, ACR_PULL.id, FACTS.resource_id, id="A" * 36, condition=CONDITION, condition_version="2.0"
+    )
     assert (first.scope, first.role_definition_id, first.description) == (GROUP, READER.id, "for reading")
-    assert (second.id, second.condition) == ("a" * 36, "(c)")
+    assert (second.id, second.condition) == ("a" * 36, CONDITION)
     with pytest.raises(Conflict) as conflict:
         await service.assign_role(object_id, READER.id, GROUP.upper())
     assert conflict.value.code == "RoleAssignmentExists"
@@ -192,8 +197,9 @@ async def test_only_known_roles_to_known_principals(identity: IdentityRoom, db: 
     with pytest.raises(RequestInvalid) as invalid:
         await identity.service.assign_role(made.principal.object_id, "no-such-role", SCOPE)
     assert invalid.value.code == "RoleDefinitionDoesNotExist"
-    with pytest.raises(ResourceUnknown):
+    with pytest.raises(RequestInvalid) as invalid:
         await identity.service.assign_role("nobody", READER.id, SCOPE)
+    assert invalid.value.code == "PrincipalNotFound"
     db.transact_sync(identity.passwords.ensure, FACTS.uid)
     admin = db.read_sync(lambda tx: tx.execute(select(principal.c.object_id, principal.c.kind))).all()
     object_id = next(row.object_id for row in admin if row.kind == "admin")

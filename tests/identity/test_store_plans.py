@@ -25,11 +25,11 @@ def record(db: Database, fn: Any, *args: Any, **kwargs: Any) -> Seen:
         if statement.lstrip().upper().startswith("SELECT"):
             seen.append((statement, parameters))
 
-    event.listen(db.engine, "before_cursor_execute", note)
+    event.listen(db.reading, "before_cursor_execute", note)
     try:
         db.read_sync(fn, *args, **kwargs)
     finally:
-        event.remove(db.engine, "before_cursor_execute", note)
+        event.remove(db.reading, "before_cursor_execute", note)
     return seen
 
 

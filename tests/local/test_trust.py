@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import threading
 from pathlib import Path
 
 import pytest
@@ -112,3 +114,36 @@ def test_secrets_never_reach_a_log(value: str) -> None:
     assert "***" in logged["note"]
     for secret in ("abc.def", "abcdef", "hunter2", "c2ln", "dTpw", "s3cret"):
         assert secret not in text
+
+
+def test_two_at_a_time_keep_what_the_other_writes(machine: Machine) -> None:
+    """The second waits for the first, which here is this test with the hosts file in hand."""
+    with machine.hosts.open("r+") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        second = threading.Thread(target=make(machine).apply, args=([f"name{number}" for number in range(9)],))
+        second.start()
+        second.join(0.3)
+        assert second.is_alive()
+        machine.hosts.write_text(f"{HOSTS}127.0.0.1 written-meanwhile\n")
+    second.join()
+    assert "written-meanwhile" in machine.hosts.read_text()
+    assert "127.0.0.1 name8.azurecr.localhost" in machine.hosts.read_text()
+
+
+def test_nobody_reads_a_hosts_file_without_its_first_lines(machine: Machine) -> None:
+    """Names of other servers are looked up all the time while one registry after the other is made."""
+    torn: list[str] = []
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            text = machine.hosts.read_text()
+            torn.extend([] if text.startswith(HOSTS) else [text])
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for number in range(100):
+        make(machine).apply([f"name{other}" for other in range(number % 5)])
+    done.set()
+    reader.join()
+    assert torn == []

@@ -63,9 +63,9 @@ def captured(db: Database) -> Iterator[list[tuple[str, Any]]]:
         if statement.startswith("SELECT"):
             seen.append((statement, parameters))
 
-    event.listen(db.engine, "before_cursor_execute", note)
+    event.listen(db.reading, "before_cursor_execute", note)
     yield seen
-    event.remove(db.engine, "before_cursor_execute", note)
+    event.remove(db.reading, "before_cursor_execute", note)
 
 
 def explain(db: Database, statement: str, parameters: Any) -> str:

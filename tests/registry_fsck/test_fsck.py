@@ -11,7 +11,7 @@ from darsena.core.digest import Digest
 from darsena.core.errors import BlobUnknown, ManifestBlobUnknown
 from darsena.core.names import RepositoryName
 from darsena.registry.fsck_model import KINDS
-from registry_gc.world import CONFIG, REGISTRY, UID, World, document_of
+from registry_gc.world import CONFIG, REGISTRY, UID, World, chunks, document_of
 
 LAYER = Digest.of(b"layer")
 
@@ -138,6 +138,7 @@ async def test_young_things_are_no_findings(world: World, image: Digest) -> None
 
 async def test_upload_without_bytes(world: World, image: Digest) -> None:
     uid = await world.service.uploading.begin(REGISTRY, RepositoryName("shop/web"), "user:1")
+    await world.service.uploading.append(REGISTRY, RepositoryName("shop/web"), uid, "user:1", chunks(b"some"))
     await world.storage.uploads.abort(UID, uid)
     assert await world.findings() == []
     world.clock.advance(7200)

@@ -181,6 +181,7 @@ async def test_a_push_waits_less_than_a_second(world: World) -> None:
 async def test_an_upload_is_stored_while_gc_lists(world: World) -> None:
     """Bytes between their rename and their row are no orphans."""
     upload = await world.service.uploading.begin(REGISTRY, RepositoryName("shop/web"), "user:1")
+    await world.storage.uploads.begin(UID, upload)
     digest = Digest.of(b"layer")
     world.clock.advance(60)
     async with world.storage.blobs.hold(UID, digest):

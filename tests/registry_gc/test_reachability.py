@@ -178,7 +178,8 @@ async def test_orphans_leftovers_and_uploads(world: World) -> None:
     await world.storage.uploads.commit(UID, "orphan", orphan)
     leftover = world.storage.layout.blobs(UID) / "sha256" / ".tmp-1"
     leftover.write_bytes(b"cut off")
-    await world.service.uploading.begin(REGISTRY, RepositoryName("shop/web"), "user:1")
+    open_ = await world.service.uploading.begin(REGISTRY, RepositoryName("shop/web"), "user:1")
+    await world.service.uploading.append(REGISTRY, RepositoryName("shop/web"), open_, "user:1", chunks(b"some"))
     plan = await world.gc.plan(REGISTRY)
     assert (plan.orphans.number, plan.leftovers.number, plan.uploads.number) == (0, 0, 0)
 

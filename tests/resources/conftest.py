@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from darsena.db import Database, Tx
 from darsena.identity.admin import AdminPasswords
+from darsena.identity.managed import ManagedIdentities
 from darsena.journal import Entry, list_entries, subscription_stream
 from darsena.resources.model import Author, Group, PropertiesChange, RegistryPatch, RegistryPut, RegistryRow
 from darsena.resources.naming import LoginServers
@@ -78,6 +79,9 @@ def service(
         login_servers=LoginServers(domain="azurecr.localhost:8443", tenant_id=TENANT),
         keys=keyring,
         passwords=passwords,
+        principals=ManagedIdentities(
+            tenant_id=TENANT, stream=subscription_stream(SUBSCRIPTION), on_changed=lambda: None
+        ),
         on_registry_deleted=(lambda tx, uid: dropped.append(uid),),
         on_scope_deleted=(lambda tx, scope: scopes.append(scope),),
         counters={"Size": lambda tx, uid: sizes.get(uid, 0)},

@@ -57,11 +57,11 @@ def plan_of(db: Database, fn: Any, *args: Any, **kwargs: Any) -> str:
         if statement.lstrip().upper().startswith("SELECT"):
             seen.append((statement, parameters))
 
-    event.listen(db.engine, "before_cursor_execute", note)
+    event.listen(db.reading, "before_cursor_execute", note)
     try:
         db.read_sync(fn, *args, **kwargs)
     finally:
-        event.remove(db.engine, "before_cursor_execute", note)
+        event.remove(db.reading, "before_cursor_execute", note)
 
     def explain(tx: Tx) -> str:
         lines: list[str] = []

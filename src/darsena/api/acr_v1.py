@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import msgspec
 
 from darsena.api.http import Request, Response, json_response
+from darsena.api.v2.access import check_action, hides_quarantined
 from darsena.api.v2.paging import link_next, read_page
 from darsena.api.v2.paths import Kind, Target
 from darsena.core.clock import render_time
@@ -16,13 +16,21 @@ from darsena.core.digest import Digest
 from darsena.core.errors import NameInvalid, RequestInvalid, TagUnknown
 from darsena.core.names import TagName
 from darsena.identity.model import Caller
-from darsena.registry.model import ManifestView, OrderBy, Registry, RepositoryView, Tag
+from darsena.registry.model import (
+    QUARANTINE_STATES,
+    ManifestView,
+    OrderBy,
+    Pulls,
+    Registry,
+    RepositoryView,
+    Tag,
+)
 from darsena.registry.service import RegistryService
 
 Handler = Callable[[Request, Registry, Target, Caller], Awaitable[Response]]
 
 _ORDERS = {"": "none", "none": "none", "timeasc": "timeasc", "timedesc": "timedesc"}
-_STATE = re.compile(r"[A-Za-z]{1,32}\Z")
+_DETAILS_LIMIT = 64 * 1024
 _COLUMNS = {
     "deleteEnabled": "delete_enabled",
     "writeEnabled": "write_enabled",
@@ -88,7 +96,7 @@ class AcrRoutes:
 
     # --- tags ---------------------------------------------------------------------------------------------------
 
-    async def tags(self, request: Request, registry: Registry, target: Target, _caller: Caller) -> Response:
+    async def tags(self, request: Request, registry: Registry, target: Target, caller: Caller) -> Response:
         limit, last = read_page(request)
         order, text = _read_order(request)
         filter_ = request.query.get("digest")
@@ -99,19 +107,24 @@ class AcrRoutes:
             limit=limit,
             order=order,
             digest=Digest.parse(filter_) if filter_ else None,
+            hide_quarantined=hides_quarantined(caller, registry, target),
         )
         body = {**_names(request, target), "tags": [_render_tag(tag) for tag in page.items]}
         more = {"orderby": text} | ({"digest": filter_} if filter_ else {})
         return link_next(json_response(body), request, page.last, limit, **more)
 
-    async def tag(self, request: Request, registry: Registry, target: Target, _caller: Caller) -> Response:
-        found = await self._catalog.get_tag(registry, target.repository, _tag_name(target))
-        return json_response({**_names(request, target), "tag": _render_tag(found)})
+    async def tag(self, request: Request, registry: Registry, target: Target, caller: Caller) -> Response:
+        hides = hides_quarantined(caller, registry, target)
+        found, pulls = await self._catalog.get_tag(
+            registry, target.repository, _tag_name(target), hide_quarantined=hides
+        )
+        return json_response({**_names(request, target), "tag": {**_render_tag(found), **_render_pulls(pulls)}})
 
     async def patch_tag(self, request: Request, registry: Registry, target: Target, caller: Caller) -> Response:
         body = await request.json(AttributesBody)
         await self._catalog.set_tag_attributes(registry, target.repository, _tag_name(target), body.changes())
-        return await self.tag(request, registry, target, caller)
+        found, pulls = await self._catalog.get_tag(registry, target.repository, _tag_name(target))
+        return json_response({**_names(request, target), "tag": {**_render_tag(found), **_render_pulls(pulls)}})
 
     async def delete_tag(self, _request: Request, registry: Registry, target: Target, _caller: Caller) -> Response:
         await self._deleting.delete_tag(registry, target.repository, _tag_name(target))
@@ -119,11 +132,16 @@ class AcrRoutes:
 
     # --- manifests ----------------------------------------------------------------------------------------------
 
-    async def manifests(self, request: Request, registry: Registry, target: Target, _caller: Caller) -> Response:
+    async def manifests(self, request: Request, registry: Registry, target: Target, caller: Caller) -> Response:
         limit, last = read_page(request)
         order, text = _read_order(request)
         page = await self._catalog.list_manifests(
-            registry, target.repository, last=Digest.parse(last) if last else None, limit=limit, order=order
+            registry,
+            target.repository,
+            last=Digest.parse(last) if last else None,
+            limit=limit,
+            order=order,
+            hide_quarantined=hides_quarantined(caller, registry, target),
         )
         body = {**_names(request, target), "manifests": [_render_manifest(view) for view in page.items]}
         return link_next(json_response(body), request, page.last, limit, orderby=text)
@@ -131,7 +149,7 @@ class AcrRoutes:
     async def manifest(self, request: Request, registry: Registry, target: Target, _caller: Caller) -> Response:
         digest = Digest.parse(target.reference)
         view, children, details = await self._catalog.get_manifest(registry, target.repository, digest)
-        found = _render_manifest(view)
+        found = {**_render_manifest(view), **_render_pulls(view.pulls)}
         if children is not None:
             found["references"] = children
         if details is not None:
@@ -139,17 +157,19 @@ class AcrRoutes:
         return json_response({**_names(request, target), "manifest": found})
 
     async def patch_manifest(self, request: Request, registry: Registry, target: Target, caller: Caller) -> Response:
+        """Its state of quarantine is for those who may release it, where the registry has a quarantine."""
         body = await request.json(AttributesBody)
-        if body.quarantine_state is not None and not _STATE.match(body.quarantine_state):
-            raise RequestInvalid(
-                f"quarantineState {body.quarantine_state[:40]!r} is no state: send Quarantined, Passed or Failed"
-            )
+        state = _read_state(body)
+        if registry.quarantine and (state is not None or body.quarantine_details is not None):
+            check_action(caller, target, "quarantine_write")
+        if body.changes() or not registry.quarantine:
+            check_action(caller, target, "metadata_write")
         await self._catalog.set_manifest_attributes(
             registry,
             target.repository,
             Digest.parse(target.reference),
             body.changes(),
-            quarantine_state=body.quarantine_state,
+            quarantine_state=state,
             quarantine_details=body.quarantine_details,
         )
         return await self.manifest(request, registry, target, caller)
@@ -157,6 +177,19 @@ class AcrRoutes:
 
 def _names(request: Request, target: Target) -> dict[str, str]:
     return {"registry": request.scope["darsena.facts"].login_server, "imageName": target.repository}
+
+
+def _read_state(body: AttributesBody) -> str | None:
+    """In its own spelling. Raises RequestInvalid."""
+    if body.quarantine_details is not None and len(body.quarantine_details) > _DETAILS_LIMIT:
+        raise RequestInvalid(f"quarantineDetails may have {_DETAILS_LIMIT} characters")
+    if body.quarantine_state is None:
+        return None
+    given = body.quarantine_state
+    for state in QUARANTINE_STATES:
+        if given.lower() == state.lower():
+            return state
+    raise RequestInvalid(f"quarantineState {given[:40]!r} is none of {', '.join(QUARANTINE_STATES)}")
 
 
 def _tag_name(target: Target) -> TagName:
@@ -182,7 +215,13 @@ def _render_repository(view: RepositoryView) -> dict[str, Any]:
         "manifestCount": view.manifest_count,
         "tagCount": view.tag_count,
         "changeableAttributes": {**found.attributes.as_wire(), "teleportEnabled": False},
+        **_render_pulls(view.pulls),
     }
+
+
+def _render_pulls(pulls: Pulls | None) -> dict[str, Any]:
+    """Ours, beside what ACR answers; absent until the first pull is noted, some seconds after it."""
+    return {} if pulls is None else {"pullCount": pulls.number, "lastPullTime": render_time(pulls.last_us)}
 
 
 def _render_tag(tag: Tag) -> dict[str, Any]:

@@ -148,7 +148,7 @@ class AgentEdge:
         )
 
     async def _hello(self, request: Request) -> Response:
-        body = await request.json(HelloBody, limit_bytes=_BODY_BYTES)
+        body = await request.json(HelloBody, limit_bytes=_BODY_BYTES, replace_nul=True)
         info = cast("dict[str, Any]", msgspec.to_builtins(body.info))
         await self._agents.hello(_check_agent(body.agent), body.pool, info, body.runs, body.dead)
         return json_response(HelloView(lease_s=LEASE_S))
@@ -190,7 +190,7 @@ class AgentEdge:
         return json_response(LogView(offset=size))
 
     async def _finish(self, request: Request) -> Response:
-        body = await request.json(FinishBody, limit_bytes=_BODY_BYTES)
+        body = await request.json(FinishBody, limit_bytes=_BODY_BYTES, replace_nul=True)
         if body.status not in LOG_WORDS:
             raise RequestInvalid(f"a run does not end as {body.status[:40]!r}", "status")
         ending = Ending(

@@ -1,5 +1,5 @@
-"""The directory on the control host: discovery, keys, tokens. `/adfs` is what the server announces; the same stands
-under `/{tenant}` as Microsoft Entra has it."""
+"""The directory on the control host: discovery, keys, tokens, device codes. `/adfs` is what the server announces; the
+same stands under `/{tenant}` as Microsoft Entra has it."""
 
 from __future__ import annotations
 
@@ -8,177 +8,207 @@ from typing import Any, Final
 
 import msgspec
 
-from darsena.api.client_auth import Refusal, read_client, read_resource
+from darsena.api.client_auth import missing, read_scope
 from darsena.api.forms import client_address, get_single
+from darsena.api.grants import GRANTS, Grants, TokenAnswer
 from darsena.api.http import Request, Response, json_response
+from darsena.api.oauth_errors import NO_STORE, OAuthError, Refusal, render, to_refusal
 from darsena.api.router import Handler, Route
-from darsena.core.errors import Problem, RequestInvalid, RequestTooLarge, Throttled, Unauthenticated
-from darsena.identity.audiences import Audiences
-from darsena.identity.credentials import Credentials
-from darsena.identity.signing import SigningKeys
-from darsena.identity.tokens import Tokens
+from darsena.api.sign_in_pages import DEVICE_PATH, SignInPages
+from darsena.core.errors import RequestInvalid, RequestTooLarge, Throttled, Unauthenticated
+from darsena.identity.clients import find_public_client
+from darsena.identity.room import IdentityRoom
+from darsena.identity.sign_ins import DEVICE_S, INTERVAL_S, show_user_code
+from darsena.identity.throttle import Throttle
 
-CLIENT_CREDENTIALS: Final = "client_credentials"
-_NO_STORE: Final = ((b"cache-control", b"no-store"), (b"pragma", b"no-cache"))
 _SHARED_TENANTS: Final = frozenset({"common", "organizations"})
 _FORM_LIMIT_BYTES: Final = 64 * 1024
+DEVICE_STARTS: Final = 60
+"""Device codes a minute for one address."""
+
+Answer = Callable[[Request], Awaitable[Response]]
 
 
-class TokenAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    token_type: str = "Bearer"  # noqa: S105
+class DeviceAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """RFC 8628, section 3.2; `message` is what a program prints."""
+
+    device_code: str
+    user_code: str
+    verification_uri: str
     expires_in: int
-    ext_expires_in: int
-    access_token: str
-
-
-class OAuthError(msgspec.Struct, frozen=True):
-    """RFC 6749, section 5.2."""
-
-    error: str
-    error_description: str
+    interval: int
+    message: str
 
 
 class DirectoryEdge:
     """`control_url` is what links use where the request does not say; without a slash at its end."""
 
-    def __init__(
-        self,
-        credentials: Credentials,
-        tokens: Tokens,
-        keys: SigningKeys,
-        audiences: Audiences,
-        *,
-        tenant_id: str,
-        control_url: str,
-    ) -> None:
-        self._credentials = credentials
-        self._tokens = tokens
-        self._keys = keys
-        self._audiences = audiences
+    def __init__(self, identity: IdentityRoom, *, tenant_id: str, control_url: str) -> None:
+        self._clock = identity.db.clock
+        self._tokens = identity.tokens
+        self._keys = identity.keys
+        self._sign_ins = identity.sign_ins
         self._tenant_id = tenant_id.lower()
         self._control_url = control_url.rstrip("/")
-        get, post = "GET", "POST"
-        self.routes: list[Route] = [
-            _route(get, "/adfs/.well-known/openid-configuration", self.describe_adfs, "Discovery", dict[str, Any]),
-            _route(get, "/adfs/discovery/keys", self.list_keys, "Signing keys", dict[str, Any]),
-            _route(post, "/adfs/oauth2/token", self.post_token_adfs, "Get a token", TokenAnswer),
-            _route(post, "/adfs/oauth2/devicecode", self.refuse_grant, "Device code sign-in", OAuthError),
-            _route(get, "/adfs/oauth2/authorize", self.refuse_grant, "Interactive sign-in", OAuthError),
-            _route(get, "/{tenant}/.well-known/openid-configuration", self.describe_aad, "Discovery", dict[str, Any]),
+        self._starts = Throttle(identity.db.clock, DEVICE_STARTS)
+        self._grants = Grants(identity, tenant_id=self._tenant_id, control_url=self._control_url)
+        pages = SignInPages(identity, self._grants, self._check_tenant)
+        self.routes: list[Route] = [*self._list_documents(), *self._list_endpoints(), *pages.routes]
+
+    def _list_documents(self) -> list[Route]:
+        adfs, aad, keys = (
+            self._answer(self._describe_adfs),
+            self._answer(self._describe_aad),
+            self._answer(self._list_keys),
+        )
+        document = ".well-known/openid-configuration"
+        return [
+            _route("GET", f"/adfs/{document}", adfs, "Discovery", dict[str, Any]),
+            _route("GET", f"/{{tenant}}/{document}", aad, "Discovery", dict[str, Any]),
+            _route("GET", f"/{{tenant}}/v2.0/{document}", aad, "Discovery", dict[str, Any]),
+            _route("GET", "/adfs/discovery/keys", keys, "Signing keys", dict[str, Any]),
+            _route("GET", "/{tenant}/discovery/keys", keys, "Signing keys", dict[str, Any]),
+            _route("GET", "/{tenant}/discovery/v2.0/keys", keys, "Signing keys", dict[str, Any]),
             _route(
-                get, "/{tenant}/v2.0/.well-known/openid-configuration", self.describe_aad, "Discovery", dict[str, Any]
+                "GET",
+                "/{tenant}/discovery/instance",
+                self._answer(self._describe_instance),
+                "Instance discovery",
+                dict[str, Any],
             ),
-            _route(get, "/{tenant}/discovery/keys", self.list_keys, "Signing keys", dict[str, Any]),
-            _route(get, "/{tenant}/discovery/v2.0/keys", self.list_keys, "Signing keys", dict[str, Any]),
-            _route(post, "/{tenant}/oauth2/token", self.post_token_aad, "Get a token", TokenAnswer),
-            _route(post, "/{tenant}/oauth2/v2.0/token", self.post_token_aad, "Get a token", TokenAnswer),
-            _route(post, "/{tenant}/oauth2/v2.0/devicecode", self.refuse_grant, "Device code sign-in", OAuthError),
-            _route(get, "/{tenant}/oauth2/v2.0/authorize", self.refuse_grant, "Interactive sign-in", OAuthError),
+            _route(
+                "GET",
+                "/{tenant}/userrealm/{user}",
+                self._answer(self._describe_realm),
+                "A user's realm",
+                dict[str, Any],
+            ),
+        ]
+
+    def _list_endpoints(self) -> list[Route]:
+        adfs, aad, device = (
+            self._answer(self._post_token_adfs),
+            self._answer(self._post_token_aad),
+            self._answer(self._start_device),
+        )
+        return [
+            _route("POST", "/adfs/oauth2/token", adfs, "Get a token", TokenAnswer),
+            _route("POST", "/{tenant}/oauth2/token", aad, "Get a token", TokenAnswer),
+            _route("POST", "/{tenant}/oauth2/v2.0/token", aad, "Get a token", TokenAnswer),
+            _route("POST", "/adfs/oauth2/devicecode", device, "Get a device code", DeviceAnswer),
+            _route("POST", "/{tenant}/oauth2/devicecode", device, "Get a device code", DeviceAnswer),
+            _route("POST", "/{tenant}/oauth2/v2.0/devicecode", device, "Get a device code", DeviceAnswer),
         ]
 
     # --- discovery --------------------------------------------------------------------------------------------------
 
-    async def describe_adfs(self, request: Request) -> Response:
+    async def _describe_adfs(self, request: Request) -> Response:
         base = f"{self._base(request)}/adfs"
-        return json_response(
-            _describe(
-                self._tokens.adfs_issuer,
-                authorize=f"{base}/oauth2/authorize",
-                token=f"{base}/oauth2/token",
-                device=f"{base}/oauth2/devicecode",
-                keys=f"{base}/discovery/keys",
-            )
+        document = _describe(
+            self._tokens.adfs_issuer,
+            authorize=f"{base}/oauth2/authorize",
+            token=f"{base}/oauth2/token",
+            device=f"{base}/oauth2/devicecode",
+            keys=f"{base}/discovery/keys",
         )
-
-    async def describe_aad(self, request: Request) -> Response:
-        return await self._answer(request, self._describe_aad)
+        return json_response(document)
 
     async def _describe_aad(self, request: Request) -> Response:
-        self._check_tenant(request)
         base = f"{self._base(request)}/{self._tenant_id}"
-        return json_response(
-            _describe(
-                self._tokens.aad_issuer,
-                authorize=f"{base}/oauth2/v2.0/authorize",
-                token=f"{base}/oauth2/v2.0/token",
-                device=f"{base}/oauth2/v2.0/devicecode",
-                keys=f"{base}/discovery/v2.0/keys",
-            )
+        document = _describe(
+            self._tokens.aad_issuer,
+            authorize=f"{base}/oauth2/v2.0/authorize",
+            token=f"{base}/oauth2/v2.0/token",
+            device=f"{base}/oauth2/v2.0/devicecode",
+            keys=f"{base}/discovery/v2.0/keys",
         )
-
-    async def list_keys(self, request: Request) -> Response:
-        return await self._answer(request, self._list_keys)
+        return json_response(document)
 
     async def _list_keys(self, request: Request) -> Response:
-        self._check_tenant(request)
         return json_response({"keys": self._keys.list_public("directory")})
+
+    async def _describe_instance(self, request: Request) -> Response:
+        """That this host is an authority of its own, for clients that ask it instead of Microsoft's."""
+        base, host = self._base(request), request.host
+        cloud = {"preferred_network": host, "preferred_cache": host, "aliases": [host]}
+        discovery = f"{base}/{self._tenant_id}/v2.0/.well-known/openid-configuration"
+        return json_response({"api-version": "1.1", "tenant_discovery_endpoint": discovery, "metadata": [cloud]})
+
+    async def _describe_realm(self, request: Request) -> Response:
+        """Every name is answered alike: nobody learns here who exists."""
+        return json_response(
+            {"ver": "1.0", "account_type": "Managed", "domain_name": "darsena", "cloud_instance_name": ""}
+        )
 
     # --- tokens -----------------------------------------------------------------------------------------------------
 
-    async def post_token_adfs(self, request: Request) -> Response:
-        async def handle(request: Request) -> Response:
-            return await self._post_token(request, self._tokens.adfs_issuer)
+    async def _post_token_adfs(self, request: Request) -> Response:
+        return await self._post_token(request, self._tokens.adfs_issuer)
 
-        return await self._answer(request, handle)
-
-    async def post_token_aad(self, request: Request) -> Response:
-        async def handle(request: Request) -> Response:
-            self._check_tenant(request)
-            return await self._post_token(request, self._tokens.aad_issuer)
-
-        return await self._answer(request, handle)
-
-    async def refuse_grant(self, request: Request) -> Response:
-        async def handle(request: Request) -> Response:
-            raise Refusal(
-                "unsupported_grant_type",
-                "this directory signs in service principals only (grant_type=client_credentials): "
-                "use `az login --service-principal`",
-            )
-
-        return await self._answer(request, handle)
+    async def _post_token_aad(self, request: Request) -> Response:
+        return await self._post_token(request, self._tokens.aad_issuer)
 
     async def _post_token(self, request: Request, issuer: str) -> Response:
         fields = await request.form(limit_bytes=_FORM_LIMIT_BYTES)
-        grant = get_single(fields, "grant_type")
-        if not grant:
-            raise Refusal("invalid_request", "the field grant_type is missing")
-        if grant != CLIENT_CREDENTIALS:
-            raise Refusal(
-                "unsupported_grant_type",
-                f"the grant type {grant[:64]!r} is not supported: this directory signs in service principals with "
-                "client_credentials",
-            )
-        client_id, secret = read_client(request, fields)
-        identity = await self._credentials.check_client(client_id, secret, client_address(request))
-        audience = self._audiences.find(read_resource(fields))
-        if audience is None:
-            raise Refusal(
-                "invalid_scope",
-                f"tokens are made for {self._control_url}//.default and "
-                f"https://containerregistry.azure.net/.default, not for {read_resource(fields)[:200]!r}",
-            )
-        token, expires_in = await self._tokens.issue_directory(identity, audience, issuer)
-        answer = TokenAnswer(expires_in=expires_in, ext_expires_in=expires_in, access_token=token)
-        return json_response(answer, headers=_NO_STORE)
+        return await self._grants.answer(request, fields, issuer, self._list_audiences(request))
+
+    async def _start_device(self, request: Request) -> Response:
+        fields = await request.form(limit_bytes=_FORM_LIMIT_BYTES)
+        client_id = get_single(fields, "client_id")
+        if not client_id:
+            raise missing("client_id")
+        client = find_public_client(client_id)
+        if client is None:
+            text = f"the client {client_id[:64]!r} cannot use a device code: only the known public clients can"
+            raise Refusal("unauthorized_client", text, code=700016)
+        scope = read_scope(fields)
+        self._grants.check_resource(scope)
+        self._starts.fail(client_address(request), "")
+        started = await self._sign_ins.start_device(client.client_id, scope.text)
+        uri, code = f"{self._base(request)}{DEVICE_PATH}", show_user_code(started.user_code)
+        answer = DeviceAnswer(
+            device_code=started.device_code,
+            user_code=code,
+            verification_uri=uri,
+            expires_in=DEVICE_S,
+            interval=INTERVAL_S,
+            message=f"To sign in, use a web browser to open the page {uri} and enter the code {code} to authenticate.",
+        )
+        return json_response(answer, headers=NO_STORE)
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
-    async def _answer(self, request: Request, handle: Callable[[Request], Awaitable[Response]]) -> Response:
-        try:
-            return await handle(request)
-        except Refusal as refusal:
-            return _refuse(refusal.error, refusal.description, refusal.status)
-        except (Unauthenticated, Throttled, RequestInvalid, RequestTooLarge) as problem:
-            return _render(request, problem)
+    def _answer(self, handle: Answer) -> Handler:
+        """The tenant is checked first; what is refused is answered as OAuth has it."""
+
+        async def answer(request: Request) -> Response:
+            try:
+                self._check_tenant(request)
+                return await handle(request)
+            except Refusal as refusal:
+                return render(refusal, request, self._clock)
+            except (Unauthenticated, Throttled, RequestInvalid, RequestTooLarge) as problem:
+                return render(to_refusal(problem), request, self._clock)
+
+        return answer
 
     def _check_tenant(self, request: Request) -> None:
         tenant = request.params.get("tenant", self._tenant_id).lower()
         if tenant != self._tenant_id and tenant not in _SHARED_TENANTS:
-            raise Refusal("invalid_request", f"there is no tenant {tenant[:64]!r} here; it is {self._tenant_id}")
+            raise Refusal(
+                "invalid_request", f"there is no tenant {tenant[:64]!r} here; it is {self._tenant_id}", code=90002
+            )
 
     def _base(self, request: Request) -> str:
-        return f"https://{request.host}" if request.host else self._control_url
+        return f"{request.scheme}://{request.host}" if request.host else self._control_url
+
+    def _list_audiences(self, request: Request) -> frozenset[str]:
+        """The addresses that stand for this directory in a client's assertion, lower case, without a last slash."""
+        bases = {self._base(request), self._control_url, f"{request.scheme}://{request.header('host')}"}
+        paths = {"/adfs", "/adfs/oauth2/token"}
+        for tenant in (self._tenant_id, *_SHARED_TENANTS):
+            paths |= {f"/{tenant}/{path}" for path in ("v2.0", "oauth2/token", "oauth2/v2.0/token")}
+        return frozenset(f"{base}{path}".lower() for base in bases for path in paths)
 
 
 def _route(method: str, pattern: str, handler: Handler, summary: str, response: Any) -> Route:
@@ -201,26 +231,29 @@ def _describe(issuer: str, *, authorize: str, token: str, device: str, keys: str
         "token_endpoint": token,
         "device_authorization_endpoint": device,
         "jwks_uri": keys,
-        "grant_types_supported": [CLIENT_CREDENTIALS],
+        "grant_types_supported": list(GRANTS),
         "response_types_supported": ["code"],
+        "response_modes_supported": ["query", "fragment", "form_post"],
+        "code_challenge_methods_supported": ["S256"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256"],
-        "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"],
+        "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic", "private_key_jwt"],
+        "token_endpoint_auth_signing_alg_values_supported": ["RS256", "PS256"],
         "scopes_supported": ["openid", "profile", "offline_access"],
+        "claims_supported": [
+            "sub",
+            "iss",
+            "aud",
+            "exp",
+            "iat",
+            "nonce",
+            "name",
+            "oid",
+            "tid",
+            "preferred_username",
+            "upn",
+        ],
     }
 
 
-def _render(request: Request, problem: Problem) -> Response:
-    if isinstance(problem, Unauthenticated):
-        response = _refuse("invalid_client", "the client id or the client secret is wrong, expired or disabled", 401)
-        if request.header("authorization"):
-            response.header("www-authenticate", 'Basic realm="directory"')
-        return response
-    if isinstance(problem, Throttled):
-        response = _refuse("temporarily_unavailable", problem.message, 429)
-        return response.header("retry-after", str(problem.retry_after_s))
-    return _refuse("invalid_request", problem.message, 413 if isinstance(problem, RequestTooLarge) else 400)
-
-
-def _refuse(error: str, description: str, status: int) -> Response:
-    return json_response(OAuthError(error, description), status, _NO_STORE)
+__all__ = ["DirectoryEdge", "OAuthError"]

@@ -26,6 +26,8 @@ MAX_TARGET_BYTES = 8 * 1024
 """Path and query together; longer is 414."""
 MAX_HEADER_BYTES = 64 * 1024
 """All header lines together; more is 431. ARM tokens and signed URLs stay far below it."""
+DRAIN_BYTES = 8 * 1024 * 1024
+"""Read of a body that is refused. The Azure SDKs send each chunk of 4 MiB without a token first, and need the 401."""
 
 _QUIET = ("/oauth2/", "/adfs/", "/darsena/v1/agent/")
 
@@ -53,6 +55,8 @@ class Hosts:
     """`.azurecr.localhost:8443`; one label stands before it."""
     control_name: str
     """The one that links use."""
+    scheme: str = "https"
+    """Of links."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +113,7 @@ class Edge:
     ) -> None:
         started = time.perf_counter()
         request = Request(scope, receive)
-        request.host = host
+        request.host, request.scheme = host, self.hosts.scheme
         request.correlation_id = str(uuid.uuid4())
         response = await _respond(request, handle, render)
         if not request.body_ended:
@@ -163,7 +167,7 @@ async def _drain(request: Request, response: Response) -> None:
     """An early refusal is only seen by a client that still writes its body when some of that body is read first."""
     if response.status < 400 or request.header("expect"):
         return
-    budget = 1024 * 1024
+    budget = DRAIN_BYTES
     try:
         async for chunk in request.stream(timeout_s=2.0):
             budget -= len(chunk)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from urllib.parse import parse_qsl, unquote
 
 import msgspec
@@ -20,6 +22,8 @@ T = TypeVar("T")
 BODY_LIMIT_BYTES = 4 * 1024 * 1024
 READ_TIMEOUT_S = 60.0
 """A client that sends nothing for so long is cut off."""
+BODY_TIMEOUT_S = 300.0
+"""For a body that is read whole, however steadily it trickles."""
 
 
 class Disconnected(Exception):
@@ -38,6 +42,7 @@ class Request:
         "method",
         "params",
         "raw_path",
+        "scheme",
         "scope",
     )
 
@@ -50,6 +55,8 @@ class Request:
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         """Lower-case names; of a repeated header the last."""
         self.host: str = ""
+        self.scheme: str = "https"
+        """Of links, as `host`."""
         self.params: dict[str, str] = {}
         """What the route's pattern captured, decoded."""
         self.correlation_id: str = ""
@@ -85,13 +92,17 @@ class Request:
             raise RequestInvalid(f"Content-Length {text!r} is not a number of bytes")
         return int(text)
 
-    async def stream(self, *, timeout_s: float = READ_TIMEOUT_S) -> AsyncIterator[bytes]:
-        """The body as it comes. Raises Disconnected when it breaks off before its end."""
+    async def stream(self, *, timeout_s: float = READ_TIMEOUT_S, whole_s: float = math.inf) -> AsyncIterator[bytes]:
+        """The body as it comes. Raises Disconnected when it breaks off, or takes longer than `whole_s`."""
         if self.body_ended:
             return
+        end_s = time.monotonic() + whole_s
         while True:
+            if time.monotonic() > end_s:
+                raise Disconnected(f"the body did not come within {whole_s:.0f} s")
             try:
-                message = await asyncio.wait_for(self._receive(), timeout_s)
+                async with asyncio.timeout(timeout_s):  # wait_for would make a task for every piece
+                    message = await self._receive()
             except TimeoutError:
                 raise Disconnected(f"no byte of the body came for {timeout_s:.0f} s") from None
             if message["type"] == "http.disconnect":
@@ -104,24 +115,31 @@ class Request:
             if self.body_ended:
                 return
 
-    async def body(self, limit_bytes: int = BODY_LIMIT_BYTES) -> bytes:
-        """The whole body, at most `limit_bytes`. Raises RequestTooLarge beyond."""
+    async def body(self, limit_bytes: int = BODY_LIMIT_BYTES, *, whole_s: float = BODY_TIMEOUT_S) -> bytes:
+        """The whole body, at most `limit_bytes`. Raises RequestTooLarge beyond, Disconnected when it takes too long."""
         announced = self.content_length
         if announced is not None and announced > limit_bytes:
             raise RequestTooLarge("the request body", limit_bytes)
         parts: list[bytes] = []
         size = 0
-        async for chunk in self.stream():
+        async for chunk in self.stream(whole_s=whole_s):
             size += len(chunk)
             if size > limit_bytes:
                 raise RequestTooLarge("the request body", limit_bytes)
             parts.append(chunk)
         return b"".join(parts)
 
-    async def json(self, type_: type[T], *, limit_bytes: int = BODY_LIMIT_BYTES) -> T:
-        """The body decoded as JSON into `type_` (a msgspec Struct or builtin). Raises RequestInvalid."""
+    async def json(self, type_: type[T], *, limit_bytes: int = BODY_LIMIT_BYTES, replace_nul: bool = False) -> T:
+        """The body decoded as JSON into `type_` (a msgspec Struct or builtin). Raises RequestInvalid.
+
+        `replace_nul`: for what a program found somewhere and cannot help, a NUL is a sign like any that is unreadable.
+        """
         body = await self.body(limit_bytes)
+        if replace_nul:
+            body = body.replace(b"\\u0000", b"\\ufffd")
         try:
+            if b"\\u0000" in body and _holds_nul(msgspec.json.decode(body)):
+                raise RequestInvalid("the request body holds a NUL character")
             return msgspec.json.decode(body or b"{}", type=type_)
         except msgspec.ValidationError as error:
             raise RequestInvalid(f"the request body is not what is expected here: {error}") from error
@@ -132,9 +150,12 @@ class Request:
         """An `application/x-www-form-urlencoded` body as pairs."""
         body = await self.body(limit_bytes)
         try:
-            return parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=200, errors="strict")
+            pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=200, errors="strict")
         except (UnicodeDecodeError, ValueError) as error:
             raise RequestInvalid(f"the form is not valid: {error}") from error
+        if any("\0" in name or "\0" in value for name, value in pairs):
+            raise RequestInvalid("the form holds a NUL character")
+        return pairs
 
     async def wait_disconnect(self) -> None:
         """Return when the client has gone. Only once the body has been read: run it beside a streamed answer."""
@@ -212,6 +233,16 @@ async def _close(body: AsyncIterator[Chunk]) -> None:
     close = getattr(body, "aclose", None)
     if close is not None:
         await close()
+
+
+def _holds_nul(value: Any) -> bool:
+    """No database keeps it in a text everywhere, and nothing here has a use for it."""
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        members = cast("dict[str, Any]", value)
+        return any(_holds_nul(part) for pair in members.items() for part in pair)
+    return isinstance(value, list) and any(_holds_nul(part) for part in cast("list[Any]", value))
 
 
 def decode_segment(raw: str) -> str:

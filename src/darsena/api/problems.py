@@ -118,7 +118,7 @@ def _oci_rows(problem: Problem) -> Sequence[tuple[str, Any]]:
 def challenge(request: Request, problem: Problem | None = None) -> str:
     """The Bearer challenge, without a blank after any comma: `az` splits on blanks."""
     facts = request.scope["darsena.facts"]
-    parts = [f'realm="https://{facts.login_server}/oauth2/token"', f'service="{facts.login_server}"']
+    parts = [f'realm="{request.scheme}://{facts.login_server}/oauth2/token"', f'service="{facts.login_server}"']
     scope = request.scope.get("darsena.challenge_scope")
     if scope:
         parts.append(f'scope="{scope}"')
@@ -152,8 +152,11 @@ def arm_response(problem: Problem, request: Request | None = None) -> Response:
     body: dict[str, Any] = {"code": code, "message": problem.message}
     if target := getattr(problem, "target", None):
         body["target"] = target
+    whole: dict[str, Any] = {"error": body}
+    if isinstance(problem, errors.ChildUnknown):
+        whole["status"] = "Failed"  # as the registry provider has it
     status = next((ARM_STATUS[cls] for cls in type(problem).__mro__ if cls in ARM_STATUS), wire.status)
-    response = json_response({"error": body}, status)
+    response = json_response(whole, status)
     if isinstance(problem, errors.MethodNotAllowed):
         response.header("allow", ", ".join(problem.allowed))
     if request is not None:

@@ -14,6 +14,8 @@ import typer
 from darsena import __version__
 from darsena.cli import (
     account,
+    activity,
+    az,
     build,
     credentials,
     groups,
@@ -23,9 +25,13 @@ from darsena.cli import (
     repositories,
     run_task,
     runs,
+    scope_maps,
+    service_principals,
+    tokens,
+    users,
 )
 from darsena.cli.exit_codes import FAILED, INTERRUPTED, OK, PIPE_CLOSED, exit_code
-from darsena.cli.options import spread_tags
+from darsena.cli.options import gather_repositories, spread_tags
 from darsena.cli.terminal import PipeClosed, harmless, say, styled
 from darsena.cli.watch import Interrupted
 from darsena.client.errors import ClientProblem
@@ -66,7 +72,13 @@ run_task.register(app)
 runs.register(app)
 app.add_typer(repositories.app, name="repository")
 app.add_typer(manifests.app, name="manifest")
+app.add_typer(scope_maps.app, name="scope-map")
+app.add_typer(tokens.app, name="token")
+app.add_typer(users.app, name="user")
+app.add_typer(service_principals.app, name="sp")
+az.register(app)
 maintenance.register(app)
+activity.register(app)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -74,7 +86,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    argv = spread_tags(list(sys.argv[1:] if arguments is None else arguments))
+    argv = gather_repositories(spread_tags(list(sys.argv[1:] if arguments is None else arguments)))
     try:
         code = typer.main.get_command(app).main(args=argv, prog_name="darsena", standalone_mode=False)
         sys.stdout.flush()

@@ -13,7 +13,8 @@ from darsena.cli.images import ImageName, parse_image
 from darsena.cli.options import Output, Query, Top, Yes
 from darsena.cli.output import Column, Format, chosen, emit, key
 from darsena.cli.repositories import ORDERS, OrderOption, delete_image, open_login_server
-from darsena.cli.terminal import human_bytes, write_raw
+from darsena.cli.terminal import human_bytes, say, write_raw
+from darsena.client.errors import NotAllowed, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -38,7 +39,11 @@ COLUMNS = (
     Column("PLATFORM", lambda row: "/".join(str(row[part]) for part in ("os", "architecture") if row.get(part))),
     Column("SIZE", lambda row: human_bytes(float(row.get("imageSize") or 0))),
     Column("MEDIA TYPE", key("mediaType")),
-    Column("LAST UPDATE", lambda row: str(row.get("lastUpdateTime") or "")[:19].replace("T", " ")),
+    Column("LAST UPDATE", lambda row: _time(row.get("lastUpdateTime"))),
+)
+PULL_COLUMNS = (
+    Column("PULLS", key("pullCount")),
+    Column("LAST PULL", lambda row: _time(row.get("lastPullTime"))),
 )
 
 
@@ -114,18 +119,35 @@ def show(
     output: Output = None,
     query: Query = None,
 ) -> None:
-    """Show the content of a manifest.
+    """Show the content of a manifest; how often it was pulled goes to standard error.
 
     \b
     Example: darsena manifest show -r contoso -n shop/web:v1 --raw | sha256sum
     """
     with _open(registry, name, full_name) as (server, image):
+        pulls = "" if raw else _describe_pulls(server, image)
         content = server.read_manifest(image.repository, image.reference or "latest")
     if raw:
         write_raw(content)
         return
     # A manifest is a document: a table of it says nothing, so a terminal gets JSON too.
     emit(json.loads(content), output or Format.JSON, query)
+    if pulls:
+        say(pulls)
+
+
+def _describe_pulls(server: LoginServer, image: ImageName) -> str:
+    """Nothing for who may read the content and not the attributes, and before the first pull."""
+    try:
+        attributes = server.get_manifest_attributes(image.repository, _digest(server, image))
+    except (NotAllowed, NotFound):
+        return ""
+    number = attributes.get("pullCount")
+    return "" if number is None else f"pulled {number} times, last at {_time(attributes['lastPullTime'])}"
+
+
+def _time(text: object) -> str:
+    return str(text or "")[:19].replace("T", " ")
 
 
 @app.command("show-metadata")
@@ -136,14 +158,14 @@ def show_metadata(
     output: Output = None,
     query: Query = None,
 ) -> None:
-    """Show the attributes of a manifest or a tag.
+    """Show the attributes of a manifest, with its pulls.
 
     \b
     Example: darsena manifest show-metadata -r contoso -n shop/web:v1
     """
     with _open(registry, name, full_name) as (server, image):
         digest = _digest(server, image)
-        emit(server.get_manifest_attributes(image.repository, digest), output, query, COLUMNS)
+        emit(server.get_manifest_attributes(image.repository, digest), output, query, (*COLUMNS, *PULL_COLUMNS))
 
 
 def _digest(server: LoginServer, image: ImageName) -> str:

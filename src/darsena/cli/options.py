@@ -72,3 +72,20 @@ def spread_tags(arguments: list[str]) -> list[str]:
             spread.append("--tags")
         spread.append(argument)
     return spread
+
+
+def gather_repositories(arguments: list[str]) -> list[str]:
+    """az takes `--repository NAME ACTION…` of scope maps and tokens; here all of it becomes the option's one value."""
+    if arguments[:1] not in (["scope-map"], ["token"]):
+        return arguments
+    gathered: list[str] = []
+    following = False
+    for argument in arguments:
+        if argument.startswith("-"):
+            following = argument in ("--repository", "--add-repository", "--remove-repository", "--add", "--remove")
+            gathered.append(argument)
+        elif following and not gathered[-1].startswith("-"):
+            gathered[-1] += f" {argument}"
+        else:
+            gathered.append(argument)
+    return gathered

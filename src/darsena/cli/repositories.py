@@ -83,7 +83,7 @@ def show(
     output: Output = None,
     query: Query = None,
 ) -> None:
-    """Show the attributes of a repository, a tag or a manifest; with --size what a repository takes.
+    """Show the attributes of a repository, a tag or a manifest, pulls included; with --size what a repository takes.
 
     \b
     Example: darsena repository show -n contoso --image shop/web:v1

@@ -94,7 +94,7 @@ def _read_metadata(answer: Object, profile: Profile) -> Metadata:
         raise Unreachable(f"{profile.control_url} does not describe itself as an Azure-like cloud") from error
     resource_manager = str(answer.get("resourceManager") or profile.control_url).rstrip("/")
     for address in (login, resource_manager):
-        if urlsplit(address).scheme != "https":
+        if urlsplit(address).scheme not in ("https", profile.scheme):
             raise Unreachable(f"{profile.control_url} wants credentials sent to {address!r}, which is no https address")
     path = "/oauth2/token" if login.endswith("/adfs") else f"/{profile.tenant_id or 'organizations'}/oauth2/v2.0/token"
     return Metadata(

@@ -22,13 +22,14 @@ PAGE = 100
 class LoginServer:
     """`host` has the port when it is not 443. Access tokens are asked for by scope and kept for this process."""
 
-    def __init__(self, http: Http, directory: Directory, host: str, tenant: str) -> None:
+    def __init__(self, http: Http, directory: Directory, host: str, tenant: str, scheme: str = "https") -> None:
         self._http = http
         self._directory = directory
         self._tenant = tenant
         self._refresh_token = ""
         self._access_tokens: dict[str, str] = {}
         self.host = host
+        self._base = f"{scheme}://{host}"
 
     def refresh_token(self) -> str:
         """What a container client takes as the password of NULL_USER."""
@@ -39,7 +40,7 @@ class LoginServer:
                 "tenant": self._tenant,
                 "access_token": self._directory.registry_token(),
             }
-            answer = self._http.send("POST", f"https://{self.host}/oauth2/exchange", form=form)
+            answer = self._http.send("POST", f"{self._base}/oauth2/exchange", form=form)
             self._refresh_token = str(read_object(answer)["refresh_token"])
         return self._refresh_token
 
@@ -51,13 +52,13 @@ class LoginServer:
                 "scope": scope,
                 "refresh_token": self.refresh_token(),
             }
-            answer = self._http.send("POST", f"https://{self.host}/oauth2/token", form=form)
+            answer = self._http.send("POST", f"{self._base}/oauth2/token", form=form)
             self._access_tokens[scope] = str(read_object(answer)["access_token"])
         return self._access_tokens[scope]
 
     def _call(self, method: str, target: str, scope: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
         sent = {**(headers or {}), "Authorization": f"Bearer {self._access_token(scope)}"}
-        return self._http.send(method, f"https://{self.host}{target}", headers=sent)
+        return self._http.send(method, f"{self._base}{target}", headers=sent)
 
     def _pages(self, path: str, scope: str, key: str, top: int | None, query: dict[str, str]) -> Iterator[Any]:
         """The items of a paged list, at most `top`. A page's `Link` gives the next one's query, never its path."""

@@ -35,6 +35,11 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return urlsplit(self.control_url).hostname or ""
 
     @property
+    def scheme(self) -> str:
+        """`http` only of a server on this machine that says so itself."""
+        return "http" if self.control_url.startswith("http://") and self.is_loopback else "https"
+
+    @property
     def is_loopback(self) -> bool:
         return is_loopback(self.control_host)
 

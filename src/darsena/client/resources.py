@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
+from collections.abc import Iterator
+from urllib.parse import quote, urlencode
 
 from darsena.client.arm import Arm
 from darsena.client.errors import Ambiguous, NameUnknown, NotFound
@@ -12,6 +13,7 @@ PROVIDER = "Microsoft.ContainerRegistry"
 REGISTRIES_VERSION = "2025-11-01"
 RESOURCES_VERSION = "2024-11-01"
 SUBSCRIPTIONS_VERSION = "2022-12-01"
+ACTIVITY_VERSION = "2015-04-01"
 
 
 class Resources:
@@ -35,6 +37,12 @@ class Resources:
                 )
             self._subscription = str(found[0]["subscriptionId"])
         return self._subscription
+
+    def list_activity(self, filter_: str, page_size: int) -> Iterator[Object]:
+        """What was changed, the newest first, page after page."""
+        query = urlencode({"$top": min(page_size, 1000)} | ({"$filter": filter_} if filter_ else {}), safe="$")
+        path = f"/subscriptions/{self.subscription}/providers/Microsoft.Insights/eventtypes/management/values?{query}"
+        return self._arm.list_all(path, ACTIVITY_VERSION)
 
     # --- groups -------------------------------------------------------------------------------------------------------
 
@@ -136,6 +144,44 @@ class Registry:
 
     def get_usage(self) -> Object:
         return self._arm.get(f"{self.path}/listUsages", REGISTRIES_VERSION)
+
+    @property
+    def scope_maps(self) -> Children:
+        return Children(self._arm, f"{self.path}/scopeMaps")
+
+    @property
+    def tokens(self) -> Children:
+        return Children(self._arm, f"{self.path}/tokens")
+
+    def generate_credentials(self, body: Object) -> Object:
+        return self._arm.post(f"{self.path}/generateCredentials", REGISTRIES_VERSION, body)
+
+
+class Children:
+    """Resources of one kind below a registry."""
+
+    def __init__(self, arm: Arm, path: str) -> None:
+        self._arm = arm
+        self._path = path
+
+    def path_of(self, name: str) -> str:
+        return f"{self._path}/{quote(name, safe='')}"
+
+    def list(self) -> list[Object]:
+        return [*self._arm.list_all(self._path, REGISTRIES_VERSION)]
+
+    def get(self, name: str) -> Object:
+        return self._arm.get(self.path_of(name), REGISTRIES_VERSION)
+
+    def put(self, name: str, properties: Object) -> Object:
+        return self._arm.change("PUT", self.path_of(name), REGISTRIES_VERSION, {"properties": properties}) or {}
+
+    def patch(self, name: str, properties: Object) -> Object:
+        return self._arm.change("PATCH", self.path_of(name), REGISTRIES_VERSION, {"properties": properties}) or {}
+
+    def delete(self, name: str) -> None:
+        """Absent: nothing happens."""
+        self._arm.change("DELETE", self.path_of(name), REGISTRIES_VERSION)
 
 
 def _those(listed: list[Object]) -> str:

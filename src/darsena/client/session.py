@@ -8,6 +8,7 @@ from typing import IO
 from darsena.client.arm import Arm
 from darsena.client.blobs import upload
 from darsena.client.directory import Directory
+from darsena.client.directory_admin import Principals
 from darsena.client.follow import LogFollower
 from darsena.client.http import Http
 from darsena.client.login_server import LoginServer
@@ -29,8 +30,16 @@ class Session:
     def maintenance(self) -> MaintenanceClient:
         return MaintenanceClient(self.http, self.directory)
 
+    @property
+    def users(self) -> Principals:
+        return Principals(self.http, self.directory, "users")
+
+    @property
+    def service_principals(self) -> Principals:
+        return Principals(self.http, self.directory, "service-principals")
+
     def login_server(self, host: str) -> LoginServer:
-        return LoginServer(self.http, self.directory, host, self.profile.tenant_id)
+        return LoginServer(self.http, self.directory, host, self.profile.tenant_id, self.profile.scheme)
 
     def runs(self, registry: Registry) -> Runs:
         return Runs(self.arm, self.http, registry)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
-from typing import Protocol
+from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Clock(Protocol):
@@ -21,7 +23,7 @@ class SystemClock:
 def render_time(at_us: int) -> str:
     """`2021-04-14T17:14:05.1234567Z`: seven fractional digits, as ACR writes times."""
     seconds, micros = divmod(at_us, 1_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{micros:06d}0Z"
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{micros:06d}0Z"
 
 
 def render_time_offset(at_us: int) -> str:
@@ -40,5 +42,11 @@ def render_http_date(at_us: int) -> str:
 
 
 def parse_time(text: str) -> int:
-    """RFC 3339 in, microseconds out. ValueError for anything else."""
-    return round(datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() * 1_000_000)
+    """RFC 3339 in, microseconds out, to the last one; without a zone it is UTC. ValueError for anything else, also for
+    what no year 1 to 9999 of UTC holds."""
+    try:
+        at = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        at = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    except OverflowError as error:
+        raise ValueError(str(error)) from error
+    return (at - _EPOCH) // timedelta(microseconds=1)

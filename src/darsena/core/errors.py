@@ -196,6 +196,13 @@ class ResourceUnknown(Problem):
         self.code = code
 
 
+class ChildUnknown(ResourceUnknown):
+    """A resource below a registry is not there, in the registry provider's own words."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The resource {name[:80]} could not be found.")
+
+
 class Conflict(Problem):
     """The operation collides with the present state. `code` is ARM's word (Conflict, AlreadyInUse, ...)."""
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import Any, ClassVar, Concatenate, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import Connection, CursorResult, Engine, Executable
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.schema import Table
 
 from darsena.core.clock import Clock, SystemClock
-from darsena.core.errors import StorageFull, Unavailable
+from darsena.core.errors import RequestInvalid, StorageFull, Unavailable
+from darsena.core.failpoints import failpoint
+from darsena.core.threads import Threads
 from darsena.db import dialects
+from darsena.db.batches import Batches, Work
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -25,6 +26,11 @@ T = TypeVar("T")
 _ATTEMPTS = 5
 _COUNTED = {"preserve_rowcount": True}
 """Without it SQLAlchemy forgets, on PostgreSQL, how many rows an INSERT … ON CONFLICT DO NOTHING wrote."""
+
+
+Caller = tuple[str, str, str | None]
+"""(actor, request id, address)"""
+SYSTEM: Caller = ("system", "", None)
 
 
 class Event(Protocol):
@@ -40,11 +46,15 @@ class UnjournaledWrite(AssertionError):
 class Tx:
     """One open transaction. Stores take it as their first argument and never commit."""
 
-    def __init__(self, connection: Connection, clock: Clock, *, actor: str, request_id: str) -> None:
+    def __init__(
+        self, connection: Connection, clock: Clock, *, actor: str, request_id: str, address: str | None = None
+    ) -> None:
         self.connection = connection
         self.clock = clock
         self.actor = actor
         self.request_id = request_id
+        self.address = address
+        """Of the client, where one asked."""
         self.events: list[tuple[str, Event]] = []
         """(stream, event) in the order of emission; the journal writes them as the last statements before commit."""
         self.journaled_writes: set[str] = set()
@@ -69,6 +79,10 @@ class Tx:
         """Call this once the transaction is durable (wake a reader, forget a cache entry). Never for the truth."""
         self._after_commit.append(call)
 
+    def run_after_commit(self) -> None:
+        for call in self._after_commit:
+            call()
+
     @property
     def now_us(self) -> int:
         """The transaction's one time."""
@@ -83,7 +97,7 @@ class Tx:
 
 
 class Database:
-    """SQLite: one writer thread and a few read-only connections. PostgreSQL: a small pool.
+    """SQLite: one writer thread (batches.py) and a few read-only connections. PostgreSQL: a small pool.
 
     `before_commit` is called with the Tx as the last thing before each commit: the journal's `append` stands there.
     """
@@ -104,8 +118,12 @@ class Database:
         self._check_journal = check_journal
         self.engine: Engine = dialects.make_engine(url, pool_size=readers + writers)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
-        self._writer = ThreadPoolExecutor(1 if self.is_sqlite else writers, thread_name_prefix="db-write")
-        self._reader = ThreadPoolExecutor(readers, thread_name_prefix="db-read")
+        self.reading = (
+            dialects.make_engine(url, pool_size=2 * readers, query_only=True) if self.is_sqlite else self.engine
+        )
+        self._batches = Batches(self._run_together) if self.is_sqlite else None
+        self._writer = Threads(writers, "db-write")
+        self._reader = Threads(readers, "db-read")
 
     # --- asynchronous callers ---------------------------------------------------------------------------------
 
@@ -120,30 +138,34 @@ class Database:
         The transaction goes on to its end even when the caller is cancelled. Raises what `fn` raises (nothing is
         written then), StorageFull when the disk is full, Unavailable when the database cannot be reached.
         """
-        actor, request_id = _caller.get()
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            self._writer, lambda: self.transact_sync(fn, *args, _actor=actor, _request_id=request_id, **kwargs)
-        )
+        caller = _caller.get()
+        if self._batches is not None:
+            return await self._batches.run(self._describe(caller, fn, args, kwargs))
+        return await self._writer.start(lambda: self.transact_sync(fn, *args, _caller=caller, **kwargs))
 
     async def read(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `fn(tx, *args)` on a read-only snapshot."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._reader, lambda: self.read_sync(fn, *args, **kwargs))
+        return await self._reader.start(lambda: self.read_sync(fn, *args, **kwargs))
+
+    async def look_up(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """`read`, for a point look-up or two: on SQLite done at once, since handing it to a thread takes longer."""
+        if self.is_sqlite:
+            return self.read_sync(fn, *args, **kwargs)
+        return await self.read(fn, *args, **kwargs)
 
     # --- synchronous callers (start-up, threads, tests) --------------------------------------------------------
 
-    def transact_sync(
-        self, fn: Callable[..., T], *args: Any, _actor: str = "system", _request_id: str = "", **kwargs: Any
-    ) -> T:
+    def transact_sync(self, fn: Callable[..., T], *args: Any, _caller: Caller = SYSTEM, **kwargs: Any) -> T:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                with self._begin(_actor, _request_id) as tx:
+                with self._begin(_caller) as tx:
                     result = fn(tx, *args, **kwargs)
                     self._finish(tx)
-                for call in tx._after_commit:  # pyright: ignore[reportPrivateUsage]
-                    call()
+                failpoint("transaction.after_commit")
+                tx.run_after_commit()
                 return result
+            except DataError as error:
+                raise _unstorable() from error
             except DBAPIError as error:
                 if dialects.is_disk_full(error):
                     raise StorageFull("the database's disk is full; nothing was changed") from error
@@ -156,33 +178,63 @@ class Database:
 
     def read_sync(self, fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         try:
-            with self.engine.connect() as connection, dialects.read_only(connection):
+            with self.reading.connect() as connection, dialects.read_only(connection):
                 return fn(Tx(connection, self.clock, actor="system", request_id=""), *args, **kwargs)
+        except DataError as error:
+            raise _unstorable() from error
         except OperationalError as error:
             raise Unavailable("the database does not answer") from error
 
     def close(self) -> None:
-        self._writer.shutdown(wait=True)
-        self._reader.shutdown(wait=True)
+        if self._batches is not None:
+            self._batches.close()
+        self._writer.close()
+        self._reader.close()
         self.engine.dispose()
+        self.reading.dispose()
 
     # --- inside -------------------------------------------------------------------------------------------------
 
-    @contextlib.contextmanager
-    def _begin(self, actor: str, request_id: str) -> Generator[Tx]:
+    def _describe(self, caller: Caller, fn: Callable[..., T], args: Any, kwargs: Any) -> Work:
+        def inside(connection: Connection) -> tuple[T, Callable[[], None]]:
+            tx = self._open(connection, caller)
+            result = fn(tx, *args, **kwargs)
+            self._finish(tx)
+            return result, tx.run_after_commit
+
+        return Work(lambda: self.transact_sync(fn, *args, _caller=caller, **kwargs), inside)
+
+    def _run_together(self, run: Callable[[Connection], None]) -> None:
         with self.engine.connect() as connection, dialects.write(connection):
-            yield Tx(connection, self.clock, actor=actor, request_id=request_id)
+            run(connection)
+        failpoint("transaction.after_commit")
+
+    @contextlib.contextmanager
+    def _begin(self, caller: Caller) -> Generator[Tx]:
+        with self.engine.connect() as connection, dialects.write(connection):
+            yield self._open(connection, caller)
+
+    def _open(self, connection: Connection, caller: Caller) -> Tx:
+        actor, request_id, address = caller
+        return Tx(connection, self.clock, actor=actor, request_id=request_id, address=address)
 
     def _finish(self, tx: Tx) -> None:
         if self._check_journal and tx.journaled_writes and not tx.events:
             raise UnjournaledWrite(f"wrote {sorted(tx.journaled_writes)} and emitted no event")
         if tx.events and self._before_commit is not None:
             self._before_commit(tx)
+        failpoint("transaction.before_commit")
 
 
-_caller: ContextVar[tuple[str, str]] = ContextVar("caller", default=("system", ""))
+def _unstorable() -> RequestInvalid:
+    """PostgreSQL keeps no NUL in a text. What came in a request is the request's fault, never a defect."""
+    return RequestInvalid("A value in the request holds a character that cannot be stored, such as NUL.")
 
 
-def set_caller(actor: str, request_id: str) -> None:
-    """Name the actor (`<principal kind>:<id>`) and the request of this context, for the journal."""
-    _caller.set((actor, request_id))
+_caller: ContextVar[Caller] = ContextVar("caller", default=SYSTEM)
+
+
+def set_caller(actor: str, request_id: str, address: str | None = None) -> None:
+    """Name the actor (`<principal kind>:<id>`), the request of this context and the client's address, for the
+    journal."""
+    _caller.set((actor, request_id, address))

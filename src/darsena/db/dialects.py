@@ -12,6 +12,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
+DIALECTS = ("sqlite", "postgresql")
+
 _SQLITE_PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",  # R1: an answered write survives a power cut
@@ -22,8 +24,11 @@ _SQLITE_PRAGMAS = (
 )
 
 
-def make_engine(url: str, *, pool_size: int) -> Engine:
-    """`sqlite:////path/darsena.db` or `postgresql+psycopg://…`. Transactions are begun by `write` and `read_only`."""
+def make_engine(url: str, *, pool_size: int, query_only: bool = False) -> Engine:
+    """`sqlite:////path/darsena.db` or `postgresql+psycopg://…`. Transactions are begun by `write` and `read_only`.
+
+    `query_only`: SQLite's connections cannot write.
+    """
     if url.startswith("sqlite"):
         engine = create_engine(
             url, poolclass=QueuePool, pool_size=pool_size, max_overflow=2, connect_args={"check_same_thread": False}
@@ -34,6 +39,8 @@ def make_engine(url: str, *, pool_size: int) -> Engine:
             connection.isolation_level = None  # we write BEGIN ourselves
             for pragma in _SQLITE_PRAGMAS:
                 connection.execute(pragma)
+            if query_only:
+                connection.execute("PRAGMA query_only=ON")
 
         @event.listens_for(engine, "begin")
         def _begin(connection: Connection) -> None:  # pyright: ignore[reportUnusedFunction]
@@ -62,17 +69,11 @@ def write(connection: Connection) -> Generator[None]:
 
 @contextlib.contextmanager
 def read_only(connection: Connection) -> Generator[None]:
-    """One snapshot, no writes."""
+    """One snapshot, no writes. On SQLite the connection is one that cannot."""
     with connection.begin():
         if connection.dialect.name == "postgresql":
             connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
-        else:
-            connection.exec_driver_sql("PRAGMA query_only=ON")
-        try:
-            yield
-        finally:
-            if connection.dialect.name == "sqlite":
-                connection.exec_driver_sql("PRAGMA query_only=OFF")
+        yield
 
 
 def is_retryable(error: DBAPIError) -> bool:
@@ -89,21 +90,40 @@ def is_disk_full(error: DBAPIError) -> bool:
     return isinstance(error.orig, sqlite3.OperationalError) and "full" in str(error.orig)
 
 
+def insert_for(dialect: str, table: Table) -> Any:
+    """An INSERT that knows ON CONFLICT."""
+    return (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table)
+
+
 def insert_ignore(dialect: str, table: Table, values: dict[str, Any] | Sequence[dict[str, Any]]) -> Any:
     """INSERT … ON CONFLICT DO NOTHING."""
-    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    return insert(table).values(values).on_conflict_do_nothing()
+    return insert_for(dialect, table).values(values).on_conflict_do_nothing()
+
+
+def prepare_insert_ignore(table: Table) -> dict[str, Any]:
+    """`insert_ignore` by dialect, built once; the values are given when it is executed."""
+    return {dialect: insert_for(dialect, table).on_conflict_do_nothing() for dialect in DIALECTS}
+
+
+def prepare_locking(statement: Any) -> dict[str, Any]:
+    """`lock_for_update` by dialect, built once."""
+    return {dialect: lock_for_update(dialect, statement) for dialect in DIALECTS}
 
 
 def upsert(dialect: str, table: Table, values: dict[str, Any], *, key: Sequence[str], update: Sequence[str]) -> Any:
     """INSERT … ON CONFLICT (key) DO UPDATE SET the `update` columns to the inserted values."""
-    insert = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table).values(values)
+    insert = insert_for(dialect, table).values(values)
     return insert.on_conflict_do_update(index_elements=list(key), set_={name: insert.excluded[name] for name in update})
 
 
 def lock_for_update(dialect: str, statement: Any) -> Any:
     """SELECT … FOR UPDATE on PostgreSQL; on SQLite the transaction already holds the only write lock."""
     return statement.with_for_update() if dialect == "postgresql" else statement
+
+
+def lock_against_deletion(dialect: str, statement: Any) -> Any:
+    """SELECT … FOR KEY SHARE on PostgreSQL: whoever means to delete, having locked for update, waits."""
+    return statement.with_for_update(read=True, key_share=True) if dialect == "postgresql" else statement
 
 
 def lock_by_name(connection: Connection, name: str) -> None:

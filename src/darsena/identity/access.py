@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
-from darsena.identity.model import ANY, Grants, Holder, RegistryFacts, RoleAssignment, ScopeRequest
+from darsena.identity.conditions import condition_allows
+from darsena.identity.model import (
+    ANY,
+    ConditionalGrant,
+    Grants,
+    Holder,
+    RegistryFacts,
+    RoleAssignment,
+    ScopeRequest,
+)
 from darsena.identity.roles import Role, find_role
+from darsena.identity.scope_maps import list_rights
 from darsena.identity.scopes import (
     ARTIFACT_ACTIONS,
     CATALOG,
@@ -19,6 +29,8 @@ from darsena.identity.scopes import (
     METADATA_WRITE,
     PULL,
     PUSH,
+    QUARANTINE_READ,
+    QUARANTINE_WRITE,
     REGISTRY,
     REPOSITORY,
     REPOSITORY_ACTIONS,
@@ -26,7 +38,8 @@ from darsena.identity.scopes import (
 )
 
 _ACR: Final = "Microsoft.ContainerRegistry/registries"
-_EVERYTHING: Final = frozenset({*REPOSITORY_ACTIONS, UNTAG, CATALOG, DELETED_CATALOG})
+_LISTS: Final = frozenset({CATALOG, DELETED_CATALOG})
+_EVERYTHING: Final = frozenset({*REPOSITORY_ACTIONS, UNTAG, *_LISTS})
 
 _LEGACY: Final = {
     f"{_ACR}/pull/read": (PULL, METADATA_READ, CATALOG),
@@ -36,6 +49,8 @@ _LEGACY: Final = {
     f"{_ACR}/metadata/write": (METADATA_WRITE, UNTAG),
     f"{_ACR}/deleted/read": (DELETED_READ, DELETED_CATALOG),
     f"{_ACR}/deleted/restore/action": (DELETED_RESTORE,),
+    f"{_ACR}/quarantine/read": (QUARANTINE_READ,),
+    f"{_ACR}/quarantine/write": (QUARANTINE_WRITE,),
 }
 """What a control-plane action is worth on images while the registry is in legacy permission mode."""
 
@@ -46,8 +61,19 @@ _ABAC: Final = {
     f"{_ACR}/repositories/metadata/read": (METADATA_READ,),
     f"{_ACR}/repositories/metadata/write": (METADATA_WRITE, UNTAG),
     f"{_ACR}/catalog/read": (CATALOG,),
+    f"{_ACR}/quarantinedArtifacts/read": (QUARANTINE_READ,),
+    f"{_ACR}/quarantinedArtifacts/write": (QUARANTINE_WRITE,),
 }
 """What a data action is worth while the registry is in ABAC mode, where nothing else counts."""
+_QUARANTINE: Final = frozenset({QUARANTINE_READ, QUARANTINE_WRITE})
+"""Worth nothing while the registry has no quarantine."""
+_BESIDE: Final = {
+    PULL: QUARANTINE_READ,
+    METADATA_READ: QUARANTINE_READ,
+    METADATA_WRITE: QUARANTINE_WRITE,
+    DELETE: UNTAG,
+}
+"""Who asks for the one asks for the other, which has no name that clients know."""
 
 
 def decide(holder: Holder, facts: RegistryFacts, requested: Sequence[ScopeRequest] | None) -> Grants:
@@ -55,7 +81,7 @@ def decide(holder: Holder, facts: RegistryFacts, requested: Sequence[ScopeReques
 
     A scope of which nothing is granted is absent from the answer.
     """
-    held = Grants(_entries(_list_rights(holder, facts)))
+    held = Grants(_list_entries(holder, facts), _list_conditional(holder, facts))
     if requested is None:
         return held
     if facts.abac and holder.principal.is_entra:
@@ -67,7 +93,7 @@ def restrict(grants: Grants, requested: Iterable[ScopeRequest]) -> Grants:
     """What is in both. Asking to delete where only tags may be removed gives `untag`."""
     entries: list[ScopeRequest] = []
     for scope in requested:
-        wanted = scope.actions | {UNTAG} if DELETE in scope.actions else scope.actions
+        wanted = scope.actions | {_BESIDE[action] for action in scope.actions if action in _BESIDE}
         granted = frozenset(action for action in wanted if grants.allows(scope.type, scope.name, action))
         if DELETE in granted:
             granted -= {UNTAG}  # delete says it already
@@ -78,13 +104,24 @@ def restrict(grants: Grants, requested: Iterable[ScopeRequest]) -> Grants:
 
 def arm_allows(assignments: Iterable[RoleAssignment], action: str, scope: str) -> bool:
     """Whether a role held at `scope`, or above it, has this control-plane action."""
-    return any(role.allows(action) for role in _list_roles(assignments, scope))
+    return any(
+        role.allows(action) and condition_allows(condition, action)
+        for role, condition in _list_roles(assignments, scope)
+    )
 
 
 def covers(assigned: str, scope: str) -> bool:
     """Whether an assignment at one ARM scope counts at the other: the same id or one below it, case aside."""
     above, here = assigned.strip("/").lower(), scope.strip("/").lower()
     return not above or here == above or here.startswith(f"{above}/")
+
+
+def _list_entries(holder: Holder, facts: RegistryFacts) -> list[ScopeRequest]:
+    """What is held whatever the name of the repository, or for the names and patterns of a token's scope map."""
+    if holder.principal.kind == "token":
+        mine = holder.enabled and holder.registry_uid == facts.uid
+        return list_rights(holder.scope_actions) if mine else []
+    return _entries(_list_rights(holder, facts))
 
 
 def _list_rights(holder: Holder, facts: RegistryFacts) -> frozenset[str]:
@@ -103,35 +140,60 @@ def _list_rights(holder: Holder, facts: RegistryFacts) -> frozenset[str]:
         case "anonymous":
             return frozenset({PULL, METADATA_READ}) if facts.anonymous_pull else frozenset()
         case "token":
-            return frozenset()  # rights of tokens come from a scope map, never from here
+            return frozenset()  # a token has no rights but its scope map's
 
 
 def _list_role_rights(holder: Holder, facts: RegistryFacts) -> frozenset[str]:
+    """What roles give on every repository, and on the registry's lists."""
+    rights: set[str] = set()
+    for condition, action, worth in _list_worth(holder, facts):
+        if condition is None:
+            rights.update(worth)
+        elif condition_allows(condition, action):
+            rights.update(_LISTS & worth)
+    return frozenset(rights)
+
+
+def _list_conditional(holder: Holder, facts: RegistryFacts) -> list[ConditionalGrant]:
+    """What roles under a condition give: it is asked for each repository."""
+    if not (holder.enabled and holder.principal.is_entra):
+        return []
+    return [
+        ConditionalGrant(REPOSITORY, worth - _LISTS, _make_holds(condition, action))
+        for condition, action, worth in _list_worth(holder, facts)
+        if condition is not None and worth - _LISTS
+    ]
+
+
+def _make_holds(condition: str, action: str) -> Callable[[str, str], bool]:
+    return lambda name, _right: condition_allows(condition, action, name)
+
+
+def _list_worth(holder: Holder, facts: RegistryFacts) -> Iterator[tuple[str | None, str, frozenset[str]]]:
+    """(condition, action, what the action is worth) for each action of a role that counts in the registry's mode."""
     table = _ABAC if facts.abac else _LEGACY
     allows: Callable[[Role, str], bool] = Role.allows_data if facts.abac else Role.allows
-    return frozenset(
-        right
-        for role in _list_roles(holder.assignments, facts.resource_id)
-        for action, rights in table.items()
-        if allows(role, action)
-        for right in rights
-    )
+    for role, condition in _list_roles(holder.assignments, facts.resource_id):
+        for action, worth in table.items():
+            useful = frozenset(worth) if facts.quarantine else frozenset(worth) - _QUARANTINE
+            if useful and allows(role, action):
+                yield condition, action, useful
 
 
-def _list_roles(assignments: Iterable[RoleAssignment], scope: str) -> list[Role]:
-    """Roles that count at this scope. One under a condition does not: conditions are not evaluated."""
+def _list_roles(assignments: Iterable[RoleAssignment], scope: str) -> list[tuple[Role, str | None]]:
+    """Roles that count at this scope, each with its condition."""
     found = [
-        find_role(assignment.role_definition_id)
+        (find_role(assignment.role_definition_id), assignment.condition)
         for assignment in assignments
-        if assignment.condition is None and covers(assignment.scope, scope)
+        if covers(assignment.scope, scope)
     ]
-    return [role for role in found if role is not None]
+    return [(role, condition) for role, condition in found if role is not None]
 
 
 def _entries(rights: frozenset[str]) -> list[ScopeRequest]:
     """Rights as scopes: on all repositories, and on the registry's lists."""
     entries: list[ScopeRequest] = []
-    repository = rights - {CATALOG, DELETED_CATALOG}
+    repository = rights - _LISTS
     if repository:
         entries.append(ScopeRequest(REPOSITORY, ANY, repository))
     artifact = rights & frozenset(ARTIFACT_ACTIONS)

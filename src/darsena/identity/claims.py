@@ -65,11 +65,32 @@ class AccessClaims(Claims, frozen=True, kw_only=True):
 
 
 class DirectoryClaims(Claims, frozen=True, kw_only=True):
+    """`appid` is the service principal itself, or the program that a person signed in with."""
+
     ver: Literal["1.0"] = "1.0"
     tid: str
     oid: str
     appid: str
-    appidacr: Literal["1"] = "1"
-    idtyp: Literal["app"] = "app"
+    appidacr: Literal["0", "1", "2"] = "1"
+    idtyp: Literal["app", "user"] = "app"
+    scp: str | msgspec.UnsetType = msgspec.UNSET
+    name: str | msgspec.UnsetType = msgspec.UNSET
+    upn: str | msgspec.UnsetType = msgspec.UNSET
+    unique_name: str | msgspec.UnsetType = msgspec.UNSET
     uti: str
     darsena: Bearer
+
+
+class IdClaims(Claims, frozen=True, kw_only=True):
+    """Of an id_token: who signed in, told to the program. It opens nothing here: `aud` is no resource, and it names no
+    bearer."""
+
+    ver: Literal["1.0", "2.0"]
+    tid: str
+    oid: str
+    name: str
+    preferred_username: str
+    upn: str
+    unique_name: str
+    nonce: str | msgspec.UnsetType = msgspec.UNSET
+    uti: str

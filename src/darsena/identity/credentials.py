@@ -15,38 +15,44 @@ from darsena.identity.holders import is_admissible
 from darsena.identity.model import Holder, Identity, RegistryFacts
 from darsena.identity.runs import USER_PREFIX
 from darsena.identity.throttle import Throttle
+from darsena.identity.token_store import find_token_principal
 
 WRONG: Final = "the user name or password is wrong, has expired, or is disabled"
 _GUID: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\Z")
 _RUN: Final = re.compile(re.escape(USER_PREFIX) + r"[0-9a-f]{32}\Z")
+_TOKEN: Final = re.compile(r"[a-z0-9-]{5,50}\Z")
 _PERSON: Final = re.compile(r"[^\0\s]{1,320}\Z")
 _MAX_SECRET: Final = 1024
+SPRAY_LIMIT: Final = 200
+"""Wrong passwords of people a minute from one address, whatever the names."""
 
 
 class Credentials:
     """All raise Unauthenticated for what is wrong, and Throttled for what is wrong too often."""
 
     def __init__(
-        self, db: Database, hasher: SecretHasher, passwords: AdminPasswords, throttle: Throttle, tenant_id: str
+        self,
+        db: Database,
+        hasher: SecretHasher,
+        passwords: AdminPasswords,
+        people: PersonPasswords,
+        throttle: Throttle,
+        tenant_id: str,
     ) -> None:
         self._db = db
         self._hasher = hasher
         self._passwords = passwords
-        self._people = PersonPasswords()
+        self._people = people
         self._throttle = throttle
+        self._spray = Throttle(db.clock, SPRAY_LIMIT)
         self._tenant_id = tenant_id
 
     async def check_login(self, facts: RegistryFacts, username: str, password: str, address: str) -> Identity:
-        """On a login server: the registry's admin user, a run, or a service principal."""
+        """On a login server: the registry's admin user, a run, a service principal, or a token."""
         name = username.lower()
         identity: Identity | None = None
         if len(password) <= _MAX_SECRET:
-            if name == facts.name.lower():
-                identity = await self._db.read(self._find_admin, facts, password)
-            elif _RUN.match(name):
-                identity = await self._db.read(self._find_run, name.removeprefix(USER_PREFIX), password)
-            elif _GUID.match(name):
-                identity = await self._db.read(self._find_client, name, password)
+            identity = await self._db.read(self._find_login, facts, name, password)
         if identity is None or not is_admissible(identity.holder, facts):
             raise self._refuse(address, f"{facts.uid}/{name}")
         return identity
@@ -62,17 +68,31 @@ class Credentials:
         return identity
 
     async def check_person(self, user_name: str, password: str, address: str) -> Identity:
-        """In the directory: a person. A try is refused while there are too many wrong ones."""
+        """In the directory: a person. A try is refused while there were too many wrong ones of this name from this
+        address, or of any name: who tries from elsewhere locks nobody out here."""
         name = user_name.lower()
         self._throttle.check(address, name)
+        self._spray.check(address, "")
         found = await self._db.read(self._find_person, name) if _PERSON.match(name) else None
         stored = found[1] if found is not None else None
         good = len(password) <= _MAX_SECRET and await self._people.matches(stored.hash if stored else None, password)
         if not good or found is None or stored is None or not self._is_usable(found[0], stored):
+            self._spray.fail(address, "")
             raise self._refuse(address, name)
         return Identity(holder=found[0], credential=stored.uid)
 
     # --- in a thread, in one read -----------------------------------------------------------------------------------
+
+    def _find_login(self, tx: Tx, facts: RegistryFacts, name: str, password: str) -> Identity | None:
+        """A token may have the name of its registry, or look like a client id: its own passwords tell it apart."""
+        if _RUN.match(name):
+            return self._find_run(tx, name.removeprefix(USER_PREFIX), password)
+        identity = self._find_admin(tx, facts, password) if name == facts.name.lower() else None
+        if identity is None and _GUID.match(name):
+            identity = self._find_client(tx, name, password)
+        if identity is None and _TOKEN.match(name):
+            identity = self._find_token(tx, facts, name, password)
+        return identity
 
     def _find_admin(self, tx: Tx, facts: RegistryFacts, password: str) -> Identity | None:
         principal = store.find_admin(tx, facts.uid)
@@ -96,7 +116,15 @@ class Credentials:
 
     def _find_client(self, tx: Tx, client_id: str, secret: str) -> Identity | None:
         principal = store.find_by_client_id(tx, client_id)
-        holder = None if principal is None else store.find_holder(tx, principal.id, self._tenant_id)
+        return None if principal is None else self._find_holder_of(tx, principal.id, secret)
+
+    def _find_token(self, tx: Tx, facts: RegistryFacts, name: str, password: str) -> Identity | None:
+        principal_id = find_token_principal(tx, facts.uid, name)
+        return None if principal_id is None else self._find_holder_of(tx, principal_id, password)
+
+    def _find_holder_of(self, tx: Tx, principal_id: int, secret: str) -> Identity | None:
+        """A holder of generated secrets, by one of them that holds now."""
+        holder = store.find_holder(tx, principal_id, self._tenant_id)
         if holder is None:
             return None
         for stored in store.list_credentials(tx, holder.principal.id):

@@ -6,11 +6,14 @@ The key of the keyed hash is itself sealed under the system's data key, so a sto
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import os
-from typing import TYPE_CHECKING
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Final
 
+from darsena.core.errors import Throttled
 from darsena.db import Database
 from darsena.identity import store
 from darsena.storage.keyring import SYSTEM, Keyring
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 _KEYED = "hmac-sha256:"
 _NAME = "credential"
 _KIND = "hash-key"
+MOST_WAITING: Final = 64
+"""Checks of passwords that are under way or wait: about four seconds of work."""
 
 
 class SecretHasher:
@@ -40,6 +45,10 @@ class SecretHasher:
     def hash(self, secret: str) -> str:
         return _KEYED + hmac.new(self._load_key(), secret.encode(), hashlib.sha256).hexdigest()
 
+    def derive(self, purpose: str, text: str) -> str:
+        """A keyed hash that is good for this purpose only, in hexadecimal."""
+        return hmac.new(self._load_key(), f"{purpose}\0{text}".encode(), hashlib.sha256).hexdigest()
+
     def matches(self, stored: str, secret: str) -> bool:
         """In constant time. False for the hash of a person's password."""
         return hmac.compare_digest(stored.encode(), self.hash(secret).encode())
@@ -53,20 +62,33 @@ class SecretHasher:
 
 
 class PersonPasswords:
-    """Of passwords that people choose. Each hash costs 64 MiB and 0.1 s of a core, so at most two at a time."""
+    """Of passwords that people choose. Each hash costs 64 MiB and 0.1 s of a core, so at most two at a time; both
+    raise Throttled when too many wait for their turn."""
 
     def __init__(self) -> None:
         self._slots = asyncio.Semaphore(2)
+        self._waiting = 0
         self._argon2: PasswordHasher | None = None
 
     async def hash(self, password: str) -> str:
-        async with self._slots:
+        async with self._turn():
             return await asyncio.to_thread(self._hash, password)
 
     async def matches(self, stored: str | None, password: str) -> bool:
         """False, after the same work, where there is nothing stored."""
-        async with self._slots:
+        async with self._turn():
             return await asyncio.to_thread(self._matches, stored, password)
+
+    @contextlib.asynccontextmanager
+    async def _turn(self) -> AsyncGenerator[None]:
+        if self._waiting >= MOST_WAITING:
+            raise Throttled("too many people sign in at once; try again in a few seconds", 5)
+        self._waiting += 1
+        try:
+            async with self._slots:
+                yield
+        finally:
+            self._waiting -= 1
 
     def _hash(self, password: str) -> str:
         return self._hasher().hash(password)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -32,6 +32,13 @@ class RegistryFacts:
     anonymous_pull: bool = False
     arm_audience_allowed: bool = True
     abac: bool = False
+    tier: str = "Basic"
+    storage_limit_bytes: int = 0
+    """Of its tier; 0: none."""
+    quarantine: bool = False
+    """Whether pushed manifests wait to be released."""
+    tasks_bypass: bool = False
+    """Whether runs of its tasks pass its network rules."""
     version: int = 1
     """Raised by every change of the registry."""
 
@@ -45,6 +52,8 @@ class Principal:
     kind: PrincipalKind
     name: str
     client_id: str | None = None
+    user_name: str | None = None
+    """What a person signs in with."""
     tenant_id: str
     version: int = 1
     """Raised when the principal is disabled: tokens of an earlier version are refused."""
@@ -88,6 +97,8 @@ class Holder:
     registry_uid: str | None = None
     """Of an admin user, run credential or token: the one registry it is for."""
     assignments: tuple[RoleAssignment, ...] = ()
+    scope_actions: tuple[str, ...] = ()
+    """Of a token: the actions of its scope map."""
     credentials: tuple[tuple[str, int | None], ...] = ()
     """(uid, expiry) of each. A new secret has a new uid, so what was made from the old one stops with it."""
 
@@ -112,6 +123,16 @@ class Identity:
         return self.holder.principal
 
 
+@dataclass(frozen=True, slots=True)
+class ConditionalGrant:
+    """Actions of a type, on every one name of which `holds` says so. Never on `*`."""
+
+    type: str
+    actions: frozenset[str]
+    holds: Callable[[str, str], bool]
+    """(name, action) → whether."""
+
+
 class Grants:
     """What a caller may do in one registry. Empty grants allow nothing.
 
@@ -120,10 +141,11 @@ class Grants:
     push and metadata_write all carry; challenge it as `delete`); `registry` with `catalog:*` and `deleted_catalog:*`.
     """
 
-    __slots__ = ("_exact", "_patterns", "entries")
+    __slots__ = ("_exact", "_patterns", "conditional", "entries")
 
-    def __init__(self, entries: Iterable[ScopeRequest] = ()) -> None:
+    def __init__(self, entries: Iterable[ScopeRequest] = (), conditional: Iterable[ConditionalGrant] = ()) -> None:
         self.entries = tuple(entries)
+        self.conditional = tuple(conditional)
         self._exact: dict[tuple[str, str], frozenset[str]] = {}
         self._patterns: list[tuple[str, str, frozenset[str]]] = []
         for entry in self.entries:
@@ -141,13 +163,18 @@ class Grants:
         for type_of, prefix, actions in self._patterns:
             if type_ == type_of and action in actions and name.startswith(prefix):
                 return True
+        for grant in self.conditional:
+            if type_ == grant.type and action in grant.actions and name != ANY and grant.holds(name, action):
+                return True
         return action == "untag" and self.allows(type_, name, "delete")
 
     def __bool__(self) -> bool:
-        return bool(self.entries)
+        return bool(self.entries or self.conditional)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Grants) and set(self.entries) == set(other.entries)
+        if not isinstance(other, Grants):
+            return False
+        return set(self.entries) == set(other.entries) and self.conditional == other.conditional
 
     __hash__ = None  # type: ignore[assignment]
 

@@ -33,6 +33,21 @@ class Role:
 _REPOSITORY_READ = (f"{_ACR}/repositories/content/read", f"{_ACR}/repositories/metadata/read")
 _REPOSITORY_WRITE = (f"{_ACR}/repositories/content/write", f"{_ACR}/repositories/metadata/write")
 _REPOSITORY_DELETE = (f"{_ACR}/repositories/content/delete", f"{_ACR}/repositories/metadata/delete")
+_CONFIGURED = ("replications", "webhooks", "scopeMaps", "tokens", "connectedRegistries", "privateEndpointConnections")
+_CONFIGURATION_READ = (
+    f"{_ACR}/read",
+    f"{_ACR}/listUsages/read",
+    f"{_ACR}/listPolicies/read",
+    f"{_ACR}/operationStatuses/read",
+    f"{_ACR}/privateLinkResources/read",
+    *(f"{_ACR}/{kind}/{verb}" for kind in _CONFIGURED for verb in ("read", "operationStatuses/read")),
+    f"{_ACR}/webhooks/getCallbackConfig/action",
+    f"{_ACR}/webhooks/listEvents/action",
+    "Microsoft.ContainerRegistry/checkNameAvailability/read",
+    "Microsoft.ContainerRegistry/locations/operationResults/read",
+    "Microsoft.Authorization/*/read",
+    "Microsoft.Resources/subscriptions/resourceGroups/read",
+)
 
 OWNER: Final = Role(
     id="8e3af657-a8ff-443c-a75c-2fe8c4bcb635",
@@ -137,6 +152,78 @@ REPOSITORY_CATALOG_LISTER: Final = Role(
     description="Allows for listing all repositories in an Azure Container Registry.",
     data_actions=(f"{_ACR}/catalog/read",),
 )
+TASKS_CONTRIBUTOR: Final = Role(
+    id="fb382eab-e894-4461-af04-94435c366c3f",
+    name="Container Registry Tasks Contributor",
+    description="Lets you configure, list, start and cancel tasks, runs, quick builds and agent pools of a container "
+    "registry. What tasks may do to images, so may whoever holds this role.",
+    actions=(
+        f"{_ACR}/read",
+        f"{_ACR}/listBuildSourceUploadUrl/action",
+        f"{_ACR}/scheduleRun/action",
+        f"{_ACR}/operationStatuses/read",
+        f"{_ACR}/runs/*",
+        f"{_ACR}/tasks/*",
+        f"{_ACR}/taskRuns/*",
+        f"{_ACR}/agentPools/*",
+        "Microsoft.ContainerRegistry/locations/operationResults/read",
+    ),
+)
+DATA_IMPORTER: Final = Role(
+    id="577a9874-89fd-4f24-9dbd-b5034d0ad23a",
+    name="Container Registry Data Importer and Data Reader",
+    description="Lets you import images into a container registry, list its repositories and pull from it.",
+    actions=(f"{_ACR}/importImage/action", f"{_ACR}/pull/read", f"{_ACR}/read"),
+)
+CONFIGURATION_READER: Final = Role(
+    id="69b07be0-09bf-439a-b9a6-e73de851bd59",
+    name="Container Registry Configuration Reader and Data Access Configuration Reader",
+    description="Lets you see container registries and their configuration, admin credentials, tokens and scope maps "
+    "included, and none of their contents.",
+    actions=(*_CONFIGURATION_READ, f"{_ACR}/listCredentials/action"),
+)
+CONFIGURATION_ADMINISTRATOR: Final = Role(
+    id="3bc748fc-213d-45c1-8d91-9da5725539b9",
+    name="Container Registry Contributor and Data Access Configuration Administrator",
+    description="Lets you manage container registries and their configuration, admin credentials, tokens and scope "
+    "maps included, and see none of their contents.",
+    actions=(
+        *_CONFIGURATION_READ,
+        f"{_ACR}/write",
+        f"{_ACR}/delete",
+        f"{_ACR}/listCredentials/action",
+        f"{_ACR}/regenerateCredential/action",
+        f"{_ACR}/generateCredentials/action",
+        *(f"{_ACR}/{kind}/{verb}" for kind in _CONFIGURED for verb in ("write", "delete")),
+        f"{_ACR}/connectedRegistries/deactivate/action",
+        f"{_ACR}/webhooks/ping/action",
+    ),
+)
+CREDENTIAL_SET_ADMINISTRATOR: Final = Role(
+    id="f094fb07-0703-4400-ad6a-e16dd8000e14",
+    name="Container Registry Credential Set Administrator",
+    description="Lets you manage the credential sets of a container registry.",
+    actions=tuple(f"{_ACR}/credentialSets/{verb}" for verb in ("read", "write", "delete", "operationStatuses/read")),
+)
+CREDENTIAL_SET_READER: Final = Role(
+    id="29093635-9924-4f2c-913b-650a12949526",
+    name="Container Registry Credential Set Reader",
+    description="Lets you see the credential sets of a container registry.",
+    actions=(f"{_ACR}/credentialSets/read",),
+)
+TRANSFER_PIPELINE_CONTRIBUTOR: Final = Role(
+    id="bf94e731-3a51-4a7c-8c54-a1ab9971dfc1",
+    name="Container Registry Transfer Pipeline Contributor",
+    description="Lets you transfer artifacts by export and import pipelines, without pushing or pulling.",
+    actions=(
+        *(
+            f"{_ACR}/{kind}/{verb}"
+            for kind in ("exportPipelines", "importPipelines", "pipelineRuns")
+            for verb in ("read", "write", "delete")
+        ),
+        f"{_ACR}/pipelineRuns/operationStatuses/read",
+    ),
+)
 
 BUILT_IN: Final[tuple[Role, ...]] = (
     OWNER,
@@ -154,6 +241,13 @@ BUILT_IN: Final[tuple[Role, ...]] = (
     REPOSITORY_WRITER,
     REPOSITORY_CONTRIBUTOR,
     REPOSITORY_CATALOG_LISTER,
+    TASKS_CONTRIBUTOR,
+    DATA_IMPORTER,
+    CONFIGURATION_READER,
+    CONFIGURATION_ADMINISTRATOR,
+    CREDENTIAL_SET_ADMINISTRATOR,
+    CREDENTIAL_SET_READER,
+    TRANSFER_PIPELINE_CONTRIBUTOR,
 )
 _BY_ID: Final = {role.id: role for role in BUILT_IN}
 
@@ -164,11 +258,11 @@ def find_role(role_definition_id: str) -> Role | None:
 
 
 def _matches_any(patterns: Sequence[str], action: str) -> bool:
-    return any(_matches(pattern, action) for pattern in patterns)
+    return any(matches_action(pattern, action) for pattern in patterns)
 
 
 @lru_cache(maxsize=4096)
-def _matches(pattern: str, action: str) -> bool:
+def matches_action(pattern: str, action: str) -> bool:
     """`*` stands for any text, also an empty one; case does not count."""
     first, *rest = pattern.lower().split("*")
     text = action.lower()

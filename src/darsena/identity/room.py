@@ -8,27 +8,39 @@ from dataclasses import dataclass
 from darsena.db import Database, Tx
 from darsena.identity.admin import AdminPasswords
 from darsena.identity.arm import ArmGate
+from darsena.identity.assertions import Assertions
+from darsena.identity.assignments import Assignments
 from darsena.identity.audiences import Audiences
 from darsena.identity.authenticator import Authenticator
 from darsena.identity.credentials import Credentials
-from darsena.identity.hashing import SecretHasher
+from darsena.identity.directory import Directory
+from darsena.identity.hashing import PersonPasswords, SecretHasher
 from darsena.identity.holders import Holders
+from darsena.identity.managed import ManagedIdentities
+from darsena.identity.role_service import RoleService
 from darsena.identity.runs import RunCredentials
 from darsena.identity.service import IdentityService
+from darsena.identity.sign_ins import SignIns
 from darsena.identity.signing import SigningKeys
 from darsena.identity.throttle import Throttle
 from darsena.identity.tokens import Tokens
+from darsena.journal import subscription_stream
 from darsena.storage.keyring import SYSTEM, Keyring
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdentityRoom:
     service: IdentityService
+    roles: RoleService
     authenticator: Authenticator
     arm: ArmGate
     tokens: Tokens
     keys: SigningKeys
     credentials: Credentials
+    assertions: Assertions
+    sign_ins: SignIns
+    directory: Directory
+    managed: ManagedIdentities
     holders: Holders
     passwords: AdminPasswords
     runs: RunCredentials
@@ -48,10 +60,12 @@ class IdentityRoom:
         self.keys.ensure_current()
 
     async def maintain(self) -> None:
-        """Rotate signing keys that are due and sweep run credentials. Call it after start-up, then every hour."""
+        """Rotate signing keys that are due; sweep run credentials and sign-ins. Call it after start-up, then every
+        hour."""
         await asyncio.to_thread(self.keys.ensure_current)
         await asyncio.to_thread(self.keys.load)
         await self.db.transact(self.runs.sweep)
+        await self.db.transact(self.sign_ins.sweep)
 
 
 def make_identity(
@@ -65,16 +79,38 @@ def make_identity(
     tokens = Tokens(db, keys, tenant_id=tenant_id, control_url=control_url)
     passwords = AdminPasswords(keyring, tenant_id=tenant_id, subscription_id=subscription_id, on_changed=holders.forget)
     runs = RunCredentials(hasher, on_changed=holders.forget)
-    credentials = Credentials(db, hasher, passwords, Throttle(db.clock), tenant_id)
+    people = PersonPasswords()
+    credentials = Credentials(db, hasher, passwords, people, Throttle(db.clock), tenant_id)
     audiences = Audiences(control_url)
-    service = IdentityService(db, hasher, runs, holders, tenant_id=tenant_id, subscription_id=subscription_id)
+    service = IdentityService(db, hasher, runs, holders, people, tenant_id=tenant_id, subscription_id=subscription_id)
+    stream = subscription_stream(subscription_id)
+    directory = Directory(
+        db,
+        hasher,
+        people,
+        Assignments(stream, on_changed=holders.forget),
+        tenant_id=tenant_id,
+        scope=f"/subscriptions/{subscription_id}",
+        stream=stream,
+        on_changed=holders.forget,
+    )
     return IdentityRoom(
         service=service,
+        roles=RoleService(
+            db,
+            stream=subscription_stream(subscription_id),
+            subscription_scope=f"/subscriptions/{subscription_id}",
+            on_changed=holders.forget,
+        ),
         authenticator=Authenticator(db, tokens, credentials, holders, audiences),
         arm=ArmGate(tokens, holders, audiences),
         tokens=tokens,
         keys=keys,
         credentials=credentials,
+        assertions=Assertions(db, tenant_id),
+        sign_ins=SignIns(db, hasher, tenant_id),
+        directory=directory,
+        managed=ManagedIdentities(tenant_id=tenant_id, stream=stream, on_changed=holders.forget),
         holders=holders,
         passwords=passwords,
         runs=runs,

@@ -24,6 +24,10 @@ DELETED_READ: Final = "deleted_read"
 DELETED_RESTORE: Final = "deleted_restore"
 UNTAG: Final = "untag"
 """Ours alone: removing a tag. Whoever asks for `delete` and may only do this is granted this."""
+QUARANTINE_READ: Final = "quarantine_read"
+"""Ours alone: what is in quarantine, by digest. Whoever asks for `pull` or `metadata_read` is granted it as well."""
+QUARANTINE_WRITE: Final = "quarantine_write"
+"""Ours alone: releasing from quarantine. Whoever asks for `metadata_write` is granted it as well."""
 
 CATALOG: Final = "catalog"
 DELETED_CATALOG: Final = "deleted_catalog"
@@ -38,7 +42,8 @@ _ACTIONS: Final = {
     REPOSITORY: frozenset(REPOSITORY_ACTIONS),
     LEGACY_ARTIFACT: frozenset(ARTIFACT_ACTIONS),
 }
-_ORDER: Final = {action: index for index, action in enumerate((*REPOSITORY_ACTIONS, UNTAG, ANY))}
+_IN_ORDER: Final = (*REPOSITORY_ACTIONS, UNTAG, QUARANTINE_READ, QUARANTINE_WRITE, ANY)
+_ORDER: Final = {action: index for index, action in enumerate(_IN_ORDER)}
 
 
 def parse_scopes(texts: Iterable[str]) -> list[ScopeRequest]:

@@ -44,6 +44,7 @@ class IdentityService:
         hasher: SecretHasher,
         runs: RunCredentials,
         holders: Holders,
+        people: PersonPasswords,
         *,
         tenant_id: str,
         subscription_id: str,
@@ -52,7 +53,7 @@ class IdentityService:
         self._hasher = hasher
         self._runs = runs
         self._holders = holders
-        self._people = PersonPasswords()
+        self._people = people
         self._tenant_id = tenant_id
         self._scope = f"/subscriptions/{subscription_id}"
         self._stream = subscription_stream(subscription_id)

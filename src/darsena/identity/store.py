@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,12 @@ from sqlalchemy import Row, delete, insert, select, update
 from darsena.db import Tx
 from darsena.db.dialects import insert_ignore, lock_for_update
 from darsena.identity.model import Holder, Principal, PrincipalKind, RoleAssignment
+from darsena.identity.sign_in_tables import certificate
 from darsena.identity.tables import (
+    DISABLED as DISABLED,
+)
+from darsena.identity.tables import (
+    ENABLED,
     admin_password,
     credential,
     hash_key,
@@ -20,9 +25,7 @@ from darsena.identity.tables import (
     run_credential,
     signing_key,
 )
-
-ENABLED = "enabled"
-DISABLED = "disabled"
+from darsena.identity.token_store import delete_registry_tokens, list_actions_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +50,9 @@ class StoredAssignment:
     description: str | None
     created_by: str
     created_at: int
+    updated_by: str | None = None
+    updated_at: int | None = None
+    """Both None until the condition or the description is changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +102,12 @@ def find_principal_row(tx: Tx, object_id: str) -> tuple[Principal, bool] | None:
     return None if row is None else (_principal(row), row.status == ENABLED)
 
 
+def list_principal_names(tx: Tx, object_ids: Collection[str]) -> dict[str, tuple[str, str]]:
+    """By object id: a person's user name or a program's client id, and the display name."""
+    rows = tx.execute(select(principal).where(principal.c.object_id.in_(object_ids)))
+    return {row.object_id: (row.user_name or row.client_id or row.name, row.name) for row in rows}
+
+
 def find_by_client_id(tx: Tx, client_id: str) -> Principal | None:
     row = tx.execute(select(principal).where(principal.c.client_id == client_id)).first()
     return None if row is None else _principal(row)
@@ -127,6 +139,7 @@ def set_status(tx: Tx, principal_id: int, status: str) -> int:
 
 def delete_registry_principals(tx: Tx, registry_uid: str) -> None:
     """Everything that lives and dies with the registry."""
+    delete_registry_tokens(tx, registry_uid)
     mine = select(principal.c.id).where(principal.c.registry_uid == registry_uid)
     tx.execute(delete(role_assignment).where(role_assignment.c.principal_id.in_(mine)))
     tx.execute(delete(credential).where(credential.c.principal_id.in_(mine)))
@@ -142,6 +155,7 @@ def _principal(row: Row[Any]) -> Principal:
         kind=row.kind,
         name=row.name,
         client_id=row.client_id,
+        user_name=row.user_name,
         tenant_id=row.tenant_id,
         version=row.version,
     )
@@ -164,6 +178,7 @@ def find_holder(tx: Tx, principal_id: int, tenant_id: str) -> Holder | None:
         enabled=row.status == ENABLED,
         registry_uid=row.registry_uid,
         assignments=_list_roles_of(tx, found.id) if found.is_entra else (),
+        scope_actions=list_actions_of(tx, found.id) if found.kind == "token" else (),
         credentials=_list_credential_uids(tx, found, row.registry_uid),
     )
 
@@ -173,7 +188,11 @@ def _list_credential_uids(tx: Tx, found: Principal, registry_uid: str | None) ->
         passwords = select(admin_password.c.uid).where(admin_password.c.registry_uid == registry_uid)
         return tuple((row.uid, None) for row in tx.execute(passwords.order_by(admin_password.c.slot)))
     rows = select(credential.c.uid, credential.c.expires_at).where(credential.c.principal_id == found.id)
-    return tuple((row.uid, row.expires_at) for row in tx.execute(rows.order_by(credential.c.slot)))
+    secrets = tuple((row.uid, row.expires_at) for row in tx.execute(rows.order_by(credential.c.slot)))
+    if found.kind != "service_principal":
+        return secrets
+    keys = select(certificate.c.uid, certificate.c.expires_at).where(certificate.c.principal_id == found.id)
+    return secrets + tuple((row.uid, row.expires_at) for row in tx.execute(keys.order_by(certificate.c.uid)))
 
 
 def _list_roles_of(tx: Tx, principal_id: int) -> tuple[RoleAssignment, ...]:
@@ -309,6 +328,39 @@ def list_assignments(tx: Tx, *, below: str | None = None, object_id: str | None 
     return [_assignment(row) for row in rows]
 
 
+def find_same_assignment(tx: Tx, principal_id: int, role_definition_id: str, scope: str) -> StoredAssignment | None:
+    """The principal's own with this role at exactly this scope."""
+    here = (role_assignment.c.principal_id == principal_id) & (role_assignment.c.scope_key == scope.lower())
+    row = tx.execute(
+        _select_assignments().where(here, role_assignment.c.role_definition_id == role_definition_id)
+    ).first()
+    return None if row is None else _assignment(row)
+
+
+def list_assignments_at(tx: Tx, scopes: Sequence[str], *, object_id: str | None = None) -> list[StoredAssignment]:
+    """At exactly these ARM scopes, in their order; of one principal (None: of all)."""
+    query = _select_assignments().where(role_assignment.c.scope_key.in_([scope.lower() for scope in scopes]))
+    if object_id is not None:
+        query = query.where(principal.c.object_id == object_id)
+    rows: Sequence[Row[Any]] = tx.execute(query.order_by(role_assignment.c.scope_key, role_assignment.c.id)).all()
+    return [_assignment(row) for row in rows]
+
+
+def update_assignment(tx: Tx, assignment: StoredAssignment) -> None:
+    """Its condition and description; who it is for, what and where never changes."""
+    tx.execute(
+        update(role_assignment)
+        .where(role_assignment.c.id == assignment.id)
+        .values(
+            condition=assignment.condition,
+            condition_version=assignment.condition_version,
+            description=assignment.description,
+            updated_by=assignment.updated_by,
+            updated_at=assignment.updated_at,
+        )
+    )
+
+
 def delete_assignment(tx: Tx, id_: str) -> None:
     tx.execute(delete(role_assignment).where(role_assignment.c.id == id_))
 
@@ -325,6 +377,8 @@ def _assignment(row: Row[Any]) -> StoredAssignment:
         description=row.description,
         created_by=row.created_by,
         created_at=row.created_at,
+        updated_by=row.updated_by,
+        updated_at=row.updated_at,
     )
 
 

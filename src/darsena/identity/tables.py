@@ -19,6 +19,10 @@ from darsena.db import BYTEWISE, metadata
 
 _ID = BigInteger().with_variant(Integer, "sqlite")
 
+ENABLED = "enabled"
+DISABLED = "disabled"
+"""What `principal.status` may be."""
+
 principal = Table(
     "principal",
     metadata,
@@ -68,6 +72,8 @@ role_assignment = Table(
     Column("description", String),
     Column("created_by", String, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("updated_by", String),  # both null until it is changed
+    Column("updated_at", BigInteger),
     UniqueConstraint("principal_id", "role_definition_id", "scope_key"),
     Index(None, "scope_key", "id"),
     info={"journaled": True},

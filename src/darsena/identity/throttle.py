@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 from typing import Final
 
 from darsena.core.clock import Clock
@@ -13,16 +15,17 @@ _CAPACITY: Final = 10_000
 
 
 class Throttle:
-    """Counts wrong secrets; after LIMIT of them within a minute, further ones are answered with Throttled."""
+    """Counts wrong secrets; after `limit` of them within a minute, further ones are answered with Throttled."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, limit: int = LIMIT) -> None:
         self._clock = clock
+        self._limit = limit
         self._failures: dict[tuple[str, str], tuple[int, int]] = {}
 
     def fail(self, address: str, name: str) -> None:
         """Note a wrong secret. Raises Throttled when there were too many."""
         now_us = self._clock.now_us()
-        key = (address, name.lower()[:256])
+        key = _key(address, name)
         count, since_us = self._failures.get(key, (0, now_us))
         if now_us - since_us >= WINDOW_US:
             count, since_us = 0, now_us
@@ -33,9 +36,9 @@ class Throttle:
 
     def check(self, address: str, name: str) -> None:
         """Raises Throttled: for secrets that people choose, where even a try must be refused."""
-        count, since_us = self._failures.get((address, name.lower()[:256]), (0, 0))
+        count, since_us = self._failures.get(_key(address, name), (0, 0))
         left_us = since_us + WINDOW_US - self._clock.now_us()
-        if count > LIMIT and left_us > 0:
+        if count > self._limit and left_us > 0:
             wait_s = max(1, -(-left_us // 1_000_000))
             raise Throttled(f"too many wrong passwords for this name; try again in {wait_s} s", wait_s)
 
@@ -45,3 +48,12 @@ class Throttle:
         if len(recent) >= _CAPACITY:
             recent = dict(list(recent.items())[_CAPACITY // 2 :])
         self._failures = recent
+
+
+def _key(address: str, name: str) -> tuple[str, str]:
+    """Of an IPv6 address its /64, which one household or machine has for itself."""
+    if ":" in address:
+        with contextlib.suppress(ValueError):
+            parsed = ipaddress.IPv6Address(address.partition("%")[0])
+            address = str(parsed.ipv4_mapped or int(parsed) >> 64)
+    return address, name.lower()[:256]

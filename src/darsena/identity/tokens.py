@@ -28,12 +28,16 @@ from darsena.identity.claims import (
     Bearer,
     Claims,
     DirectoryClaims,
+    IdClaims,
     RefreshClaims,
     RegistryBearer,
 )
 from darsena.identity.model import Grants, Identity, RegistryFacts
 from darsena.identity.scopes import DELETE, DELETED_READ, DELETED_RESTORE, PULL, PUSH, REPOSITORY, sort_actions
 from darsena.identity.signing import SigningKeys, Use
+
+Proof = Literal["0", "1", "2"]
+"""How a client proved itself: not at all, by a secret, by a certificate."""
 
 REFRESH_S: Final = 3 * 3600
 ACCESS_S: Final = 75 * 60
@@ -114,8 +118,10 @@ class Tokens:
         )
         return await self._sign("registry", claims), exp - now_s
 
-    async def issue_directory(self, identity: Identity, audience: str, issuer: str) -> tuple[str, int]:
-        """For one resource; the token and its seconds to live."""
+    async def issue_directory(
+        self, identity: Identity, audience: str, issuer: str, client_id: str | None = None, *, proof: Proof = "1"
+    ) -> tuple[str, int]:
+        """For one resource; the token and its seconds to live. A person's names the program they use."""
         now_s, exp = self._lifetime(identity, DIRECTORY_S)
         principal = identity.principal
         claims = DirectoryClaims(
@@ -127,13 +133,39 @@ class Tokens:
             aud=audience,
             tid=self._tenant_id,
             oid=principal.object_id,
-            appid=principal.client_id or "",
+            appid=client_id or principal.client_id or "",
+            appidacr=proof,
+            **_user_claims(identity),
             uti=new_guid(),
             darsena=Bearer(
                 kind=principal.kind, id=principal.id, version=principal.version, credential=identity.credential
             ),
         )
         return await self._sign("directory", claims), exp - now_s
+
+    async def issue_id(self, identity: Identity, client_id: str, issuer: str, nonce: str | None = None) -> str:
+        """Who signed in, for the program with this client id. No credential: it opens nothing."""
+        now_s, exp = self._lifetime(identity, DIRECTORY_S)
+        principal = identity.principal
+        user_name = principal.user_name or principal.name
+        claims = IdClaims(
+            sub=principal.object_id,
+            iat=now_s,
+            nbf=now_s,
+            exp=exp,
+            iss=issuer,
+            aud=client_id,
+            ver="2.0" if issuer == self.aad_issuer else "1.0",
+            tid=self._tenant_id,
+            oid=principal.object_id,
+            name=principal.name,
+            preferred_username=user_name,
+            upn=user_name,
+            unique_name=user_name,
+            nonce=msgspec.UNSET if nonce is None else nonce,
+            uti=new_guid(),
+        )
+        return await self._sign("directory", claims)
 
     # --- opening ----------------------------------------------------------------------------------------------------
 
@@ -213,6 +245,15 @@ def _registry_bearer(facts: RegistryFacts, identity: Identity) -> RegistryBearer
         credential=identity.credential,
         registry=facts.uid,
     )
+
+
+def _user_claims(identity: Identity) -> dict[str, Any]:
+    principal = identity.principal
+    if principal.kind != "user":
+        return {}
+    user_name = principal.user_name or principal.name
+    claims = {"scp": "user_impersonation", "name": principal.name, "upn": user_name, "unique_name": user_name}
+    return {"idtyp": "user", **claims}
 
 
 def _list_permissions(grants: Grants) -> list[str]:

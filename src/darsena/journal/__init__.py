@@ -2,6 +2,6 @@
 transaction of the fact itself. Knows core and db; knows no domain."""
 
 from darsena.journal.events import EventBody, registry_stream, subscription_stream
-from darsena.journal.log import Entry, append, list_entries
+from darsena.journal.log import Entry, append, list_entries, list_newest
 
-__all__ = ["Entry", "EventBody", "append", "list_entries", "registry_stream", "subscription_stream"]
+__all__ = ["Entry", "EventBody", "append", "list_entries", "list_newest", "registry_stream", "subscription_stream"]

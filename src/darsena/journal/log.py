@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Row, bindparam, func, insert, select, update
 
 from darsena.db import Tx
 from darsena.db.dialects import insert_ignore
@@ -24,9 +24,20 @@ class Entry:
     actor: str
     request_id: str
     at_us: int
+    address: str | None = None
+    """Of the client that asked for the change, where one did."""
 
     def decode(self) -> dict[str, Any]:
         return msgspec.json.decode(self.body, type=dict[str, Any])
+
+
+_ADVANCE = (
+    update(journal_head)
+    .where(journal_head.c.stream == bindparam("which"))
+    .values(seq=journal_head.c.seq + bindparam("count"))
+    .returning(journal_head.c.seq)
+)
+_APPEND = insert(journal)
 
 
 def append(tx: Tx) -> None:
@@ -49,24 +60,19 @@ def append(tx: Tx) -> None:
                 "body": encode(event),
                 "actor": tx.actor,
                 "request_id": tx.request_id,
+                "address": tx.address,
                 "at": tx.now_us,
             }
             for index, event in enumerate(events)
         ]
-        tx.execute(insert(journal), rows)
+        tx.execute(_APPEND, rows)
 
 
 def _advance(tx: Tx, stream: str, count: int) -> int:
-    advance = (
-        update(journal_head)
-        .where(journal_head.c.stream == stream)
-        .values(seq=journal_head.c.seq + count)
-        .returning(journal_head.c.seq)
-    )
-    last = tx.execute(advance).scalar()
+    last = tx.execute(_ADVANCE, {"which": stream, "count": count}).scalar()
     if last is None:
         tx.execute(insert_ignore(tx.dialect, journal_head, {"stream": stream, "seq": 0, "floor": 0}))
-        last = tx.execute(advance).scalar()
+        last = tx.execute(_ADVANCE, {"which": stream, "count": count}).scalar()
     assert isinstance(last, int)
     return last
 
@@ -76,18 +82,28 @@ def list_entries(tx: Tx, stream: str, *, after: int, limit: int = 500) -> list[E
     rows = tx.execute(
         select(journal).where(journal.c.stream == stream, journal.c.seq > after).order_by(journal.c.seq).limit(limit)
     )
-    return [
-        Entry(
-            stream=row.stream,
-            seq=row.seq,
-            kind=row.kind,
-            body=row.body,
-            actor=row.actor,
-            request_id=row.request_id,
-            at_us=row.at,
-        )
-        for row in rows
-    ]
+    return [_entry(row) for row in rows]
+
+
+def list_newest(tx: Tx, stream: str, *, before: int | None = None, since_us: int = 0, limit: int = 500) -> list[Entry]:
+    """The newest entries first: with seq < before, not older than `since_us`."""
+    query = select(journal).where(journal.c.stream == stream, journal.c.at >= since_us)
+    if before is not None:
+        query = query.where(journal.c.seq < before)
+    return [_entry(row) for row in tx.execute(query.order_by(journal.c.seq.desc()).limit(limit))]
+
+
+def _entry(row: Row[Any]) -> Entry:
+    return Entry(
+        stream=row.stream,
+        seq=row.seq,
+        kind=row.kind,
+        body=row.body,
+        actor=row.actor,
+        request_id=row.request_id,
+        at_us=row.at,
+        address=row.address,
+    )
 
 
 def get_head(tx: Tx, stream: str) -> int:

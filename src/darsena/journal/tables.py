@@ -18,6 +18,7 @@ journal = Table(
     Column("origin_region", String),
     Column("origin_seq", BigInteger),
     Column("at", BigInteger, nullable=False),
+    Column("address", String),  # of the client, where one asked
 )
 
 journal_head = Table(

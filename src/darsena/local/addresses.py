@@ -5,9 +5,11 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
 from darsena.core.errors import StartFailure
+
+Scheme = Literal["https", "http"]
 
 BLOB_ACCOUNT = "darsena"
 _HOST = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(?:\.(?!-)[a-z0-9-]{1,63}(?<!-))*\Z")
@@ -15,29 +17,30 @@ _HOST = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(?:\.(?!-)[a-z0-9-]{1,63}(?<!-))*
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Addresses:
-    """`port_suffix` is empty on 443, as clients leave it out of names then."""
+    """`port_suffix` is empty on the scheme's own port, as clients leave it out of names then."""
 
     control_host: str
     registry_domain: str
     port: int
+    scheme: Scheme = "https"
 
     @classmethod
-    def choose(cls, domain: str, port: int) -> Self:
+    def choose(cls, domain: str, port: int, scheme: Scheme = "https") -> Self:
         """No domain: the control host `localhost`, registries below `azurecr.localhost`. Raises StartFailure."""
         if not domain:
-            return cls(control_host="localhost", registry_domain="azurecr.localhost", port=port)
+            return cls(control_host="localhost", registry_domain="azurecr.localhost", port=port, scheme=scheme)
         domain = domain.lower().rstrip(".")
         if not _HOST.match(domain) or "." not in domain or len(domain) > 190:
             raise StartFailure(f"--domain {domain!r} is no host name with a dot in it, such as registry.example.com")
-        return cls(control_host=domain, registry_domain=domain, port=port)
+        return cls(control_host=domain, registry_domain=domain, port=port, scheme=scheme)
 
     @property
     def port_suffix(self) -> str:
-        return "" if self.port == 443 else f":{self.port}"
+        return "" if self.port == (443 if self.scheme == "https" else 80) else f":{self.port}"
 
     @property
     def control_url(self) -> str:
-        return f"https://{self.control_host}{self.port_suffix}"
+        return f"{self.scheme}://{self.control_host}{self.port_suffix}"
 
     @property
     def blob_host(self) -> str:
@@ -45,7 +48,7 @@ class Addresses:
 
     @property
     def blob_url(self) -> str:
-        return f"https://{self.blob_host}{self.port_suffix}"
+        return f"{self.scheme}://{self.blob_host}{self.port_suffix}"
 
     @property
     def login_server_suffix(self) -> str:
@@ -82,3 +85,7 @@ def reach_host(listen_host: str) -> str:
     if address.is_unspecified:
         return "127.0.0.1" if address.version == 4 else "::1"
     return listen_host
+
+
+def is_loopback(listen_host: str) -> bool:
+    return ipaddress.ip_address(listen_host).is_loopback

@@ -55,6 +55,9 @@ def serve(
     domain: Annotated[
         str | None, typer.Option("--domain", help="Your own domain: the control host, with registries below it.")
     ] = None,
+    plain_http: Annotated[
+        bool, typer.Option("--plain-http", help="No TLS, links say http: for this machine and for tests.")
+    ] = False,
     no_build: Annotated[bool, typer.Option("--no-build", help="Start no build agent.")] = False,
     log_level: Annotated[str | None, typer.Option("--log-level", help="debug, info, warning or error.")] = None,
 ) -> None:
@@ -65,6 +68,7 @@ def serve(
     flags: dict[str, Any] = {
         "server.listen": listen,
         "server.domain": domain,
+        "server.tls": "off" if plain_http else None,
         "build.enabled": False if no_build else None,
         "log.level": log_level,
     }

@@ -42,7 +42,7 @@ def examine(data: Path) -> list[Finding]:
         chosen = settings.from_environment(data)
     except StartFailure as failure:
         return [Finding(area="folder", level="fault", text=failure.message, fix="see above")]
-    findings = [*_examine_folder(folder, marker), *_examine_engine(enabled=chosen.build.enabled)]
+    findings = [*_examine_folder(folder, marker), *_examine_tls(chosen), *_examine_engine(chosen)]
     if marker is not None:
         findings += [*_examine_certificates(folder), *_examine_names(marker), *_examine_server(folder, marker, chosen)]
         findings += _name_plain_folders(chosen, marker)
@@ -82,8 +82,20 @@ def _examine_folder(folder: Folder, marker: Marker | None) -> Iterator[Finding]:
         yield Finding(area="folder", level="ok", text=text)
 
 
-def _examine_engine(*, enabled: bool) -> Iterator[Finding]:
-    if not enabled:
+def _examine_tls(chosen: settings.Settings) -> Iterator[Finding]:
+    if chosen.server.tls == "off":
+        text = "off: passwords and tokens cross the wire in clear, and stock az and docker want https but on loopback"
+        yield Finding(area="tls", level="note", text=text)
+    if chosen.server.tls == "proxy":
+        yield Finding(area="tls", level="note", text=f"by a proxy, which must reach {chosen.server.listen} only")
+
+
+def _examine_engine(chosen: settings.Settings) -> Iterator[Finding]:
+    if chosen.server.tls != "own":
+        text = f"builds are off: they need TLS of this server's own (server.tls = {chosen.server.tls})"
+        yield Finding(area="engine", level="note", text=text)
+        return
+    if not chosen.build.enabled:
         yield Finding(area="engine", level="note", text="builds are off (build.enabled = false)")
         return
     from darsena.engine.podman import describe
@@ -135,11 +147,9 @@ def _examine_names(marker: Marker) -> Iterator[Finding]:
 
 
 def _examine_server(folder: Folder, marker: Marker, chosen: settings.Settings) -> Iterator[Finding]:
-    from darsena.local.addresses import parse_listen, reach_host
     from darsena.local.supervisor import probe_health
 
-    host, _ = parse_listen(chosen.server.listen)
-    status = probe_health(folder, marker, reach_host(host), marker.port)
+    status = probe_health(folder, marker, chosen)
     if status is None:
         yield Finding(area="server", level="note", text="not running", fix=f"darsena serve --data {folder.root}")
     else:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from darsena.core.errors import StartFailure
-from darsena.local.addresses import Addresses
+from darsena.local.addresses import Addresses, Scheme
 
 FORMAT_VERSION = 1
 DatabaseKind = Literal["sqlite", "postgresql"]
@@ -31,10 +31,14 @@ class Marker:
     port: int
     database: DatabaseKind
     """Where the metadata is: opening the other one would show an empty registry."""
+    scheme: Scheme = "https"
+    """Of every link. Folders made before it was written down have https."""
 
     @property
     def addresses(self) -> Addresses:
-        return Addresses(control_host=self.control_host, registry_domain=self.registry_domain, port=self.port)
+        return Addresses(
+            control_host=self.control_host, registry_domain=self.registry_domain, port=self.port, scheme=self.scheme
+        )
 
     def check_database(self, kind: DatabaseKind) -> None:
         """Raises StartFailure when the settings name another kind of database than the folder was made with."""
@@ -83,7 +87,8 @@ class Folder:
         if version < 1:
             raise StartFailure(f"{self.root} has the unknown format version {version}")
         try:
-            return Marker(**{name: values[name] for name in Marker.__dataclass_fields__})
+            names = [name for name in Marker.__dataclass_fields__ if name != "scheme"]
+            return Marker(**{name: values[name] for name in names}, scheme=values.get("scheme", "https"))
         except KeyError as error:
             raise self._unreadable(error) from error
 
@@ -103,6 +108,7 @@ class Folder:
             registry_domain=addresses.registry_domain,
             port=addresses.port,
             database=database,
+            scheme=addresses.scheme,
         )
         write_private(self.marker, json.dumps(asdict(marker), indent=2) + "\n")
         return marker

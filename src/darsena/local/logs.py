@@ -8,6 +8,7 @@ import sys
 from collections.abc import MutableMapping
 from typing import Any
 
+import msgspec
 import structlog
 
 from darsena.settings import LogSettings
@@ -18,21 +19,28 @@ _SECRET_TEXT = re.compile(
     r"\beyJ[\w-]+\.[\w-]+\.[\w-]+"
 )
 
+_MAY_HOLD_SECRET = re.compile(r"[\s=]|eyJ")
+"""What every text that `_SECRET_TEXT` finds has, and few others: the long search is for these."""
+
 
 def mask(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Replace values under telling keys, and tokens or signatures inside any text."""
     for key, value in event.items():
         if any(word in key.lower() for word in _SECRET_KEYS):
             event[key] = "***"
-        elif isinstance(value, str):
+        elif isinstance(value, str) and _MAY_HOLD_SECRET.search(value):
             event[key] = _SECRET_TEXT.sub(lambda match: (match[1] or "") + "***", value)
     return event
+
+
+def _to_json(event: Any, **_: Any) -> str:
+    return msgspec.json.encode(event, enc_hook=repr).decode("utf-8", "replace")
 
 
 def configure(settings: LogSettings) -> None:
     """For this process, to stderr. The standard library's records take the same way."""
     text = settings.format == "text" or (settings.format == "auto" and sys.stderr.isatty())
-    renderer: Any = structlog.dev.ConsoleRenderer() if text else structlog.processors.JSONRenderer()
+    renderer: Any = structlog.dev.ConsoleRenderer() if text else structlog.processors.JSONRenderer(_to_json)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

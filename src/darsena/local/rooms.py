@@ -15,6 +15,7 @@ from darsena.db.migrate import create as create_schema
 from darsena.db.migrate import current_revision, migrate
 from darsena.db.stamp import Stamp, ensure_stamp
 from darsena.identity.room import IdentityRoom, make_identity
+from darsena.identity.token_store import count_scope_maps, count_tokens
 from darsena.journal import append
 from darsena.local.folder import Folder, Marker
 from darsena.registry.deleting import drop_registry
@@ -22,10 +23,14 @@ from darsena.registry.fsck import Fsck
 from darsena.registry.gc import GarbageCollector
 from darsena.registry.maintenance import Maintenance
 from darsena.registry.model import Registry
+from darsena.registry.retention import Policy, Retention
 from darsena.registry.service import RegistryService, list_repository_names, to_registry
+from darsena.resources.model import RegistryRow
 from darsena.resources.naming import LoginServers
 from darsena.resources.registries import Hook
+from darsena.resources.scope_maps import ScopeMaps
 from darsena.resources.service import ResourceService
+from darsena.resources.tokens import RepositoryTokens
 from darsena.settings import Settings
 from darsena.storage.keyfile import RootKeyFile
 from darsena.storage.keyring import Keyring, has_keys
@@ -48,9 +53,12 @@ class Rooms:
     identity: IdentityRoom
     registry: RegistryService
     resources: ResourceService
+    scope_maps: ScopeMaps
+    tokens: RepositoryTokens
     tasks: Tasks
     usage: UsageReader
     maintenance: Maintenance
+    retention: Retention
 
 
 def open_rooms(data: Path, flags: dict[str, Any]) -> Rooms:
@@ -80,9 +88,10 @@ def open_rooms(data: Path, flags: dict[str, Any]) -> Rooms:
         login_servers=LoginServers(domain=marker.addresses.login_server_suffix[1:], tenant_id=stamp.tenant_id),
         keys=keyring,
         passwords=identity.passwords,
+        principals=identity.managed,
         on_registry_deleted=(lambda tx, uid: _call_all(on_deleted, tx, uid),),
         on_scope_deleted=(identity.service.forget_scope,),
-        counters={"Size": count_size},
+        counters={"Size": count_size, "ScopeMaps": count_scope_maps, "Tokens": count_tokens},
     )
     tasks = make_tasks(
         db,
@@ -98,6 +107,7 @@ def open_rooms(data: Path, flags: dict[str, Any]) -> Rooms:
     )
     usage = UsageReader(db, lambda tx, uid: resources.find_registry_by_uid(tx, uid) is not None)
     on_deleted += [tasks.retention.forget_registry, usage.forget_registry]
+    registry = RegistryService(db, storage, keyring)
     return Rooms(
         settings=chosen,
         folder=folder,
@@ -107,11 +117,14 @@ def open_rooms(data: Path, flags: dict[str, Any]) -> Rooms:
         keyring=keyring,
         storage=storage,
         identity=identity,
-        registry=RegistryService(db, storage, keyring),
+        registry=registry,
         resources=resources,
+        scope_maps=ScopeMaps(db, on_changed=identity.holders.forget),
+        tokens=RepositoryTokens(db, identity.hasher, tenant_id=stamp.tenant_id, on_changed=identity.holders.forget),
         tasks=tasks,
         usage=usage,
         maintenance=_make_maintenance(chosen, db, storage, keyring, resources, stamp),
+        retention=_make_retention(db, registry, resources, stamp),
     )
 
 
@@ -119,13 +132,7 @@ def _make_maintenance(
     chosen: Settings, db: Database, storage: LocalStorage, keyring: Keyring, resources: ResourceService, stamp: Stamp
 ) -> Maintenance:
     async def list_registries() -> list[Registry]:
-        found: list[Registry] = []
-        after: str | None = ""
-        while after is not None:
-            page = await resources.list_registries(stamp.subscription_id, after=after, limit=1000)
-            found += [to_registry(resources.facts(row)) for row in page.items]
-            after = page.next_key
-        return found
+        return [to_registry(resources.facts(row)) for row in await _list_rows(resources, stamp)]
 
     return Maintenance(
         db=db,
@@ -133,6 +140,31 @@ def _make_maintenance(
         fsck=Fsck(db, storage, keyring, storage.registries),
         list_registries=list_registries,
     )
+
+
+def _make_retention(db: Database, registry: RegistryService, resources: ResourceService, stamp: Stamp) -> Retention:
+    async def list_policies() -> list[Policy]:
+        return [
+            Policy(
+                registry=to_registry(resources.facts(row)),
+                since_us=row.properties.retention_enabled_us,
+                keep_us=row.properties.retention_days * 86_400 * 1_000_000,
+            )
+            for row in await _list_rows(resources, stamp)
+            if row.properties.retention
+        ]
+
+    return Retention(db, registry.deleting, list_policies)
+
+
+async def _list_rows(resources: ResourceService, stamp: Stamp) -> list[RegistryRow]:
+    found: list[RegistryRow] = []
+    after: str | None = ""
+    while after is not None:
+        page = await resources.list_registries(stamp.subscription_id, after=after, limit=1000)
+        found += page.items
+        after = page.next_key
+    return found
 
 
 def _call_all(hooks: Sequence[Hook], tx: Tx, registry_uid: str) -> None:

@@ -26,6 +26,8 @@ def show_ready(folder: Folder, marker: Marker, settings: Settings, *, took_s: fl
 def render(folder: Folder, marker: Marker, settings: Settings, *, took_s: float) -> str:
     addresses = marker.addresses
     builds = "on; `darsena doctor` tells how" if settings.build.enabled else "off (build.enabled = false)"
+    if settings.server.tls != "own":
+        builds = f"off: they need TLS of this server's own (server.tls = {settings.server.tls})"
     registry = f"myregistry{addresses.login_server_suffix}"
     lines = [
         "",
@@ -33,6 +35,7 @@ def render(folder: Folder, marker: Marker, settings: Settings, *, took_s: float)
         "",
         f"  Control        {addresses.control_url}",
         f"  Registries     <name>{addresses.login_server_suffix}",
+        *_describe_tls(settings),
         f"  Data           {folder.root}   (encrypted at rest)",
         f"  Owner's secret {folder.owner}   (readable by you only)",
         f"  Builds         {builds}",
@@ -49,6 +52,14 @@ def render(folder: Folder, marker: Marker, settings: Settings, *, took_s: float)
         "",
     ]
     return "\n".join(lines)
+
+
+def _describe_tls(settings: Settings) -> list[str]:
+    if settings.server.tls == "own":
+        return []
+    if settings.server.tls == "proxy":
+        return [f"  TLS            by a proxy, which speaks plain HTTP to {settings.server.listen}"]
+    return ["  TLS            off: passwords and tokens cross the wire in clear"]
 
 
 def remember_last_serve(root: Path) -> None:

@@ -6,7 +6,6 @@ with it (parent-death signal in worker.py); the agent has a session of its own a
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import json
 import os
@@ -22,13 +21,15 @@ from pathlib import Path
 from typing import Any, cast
 
 from granian import Granian
+from granian._granian import SocketHolder
 from granian.constants import HTTPModes, Interfaces, Loops, SSLProtocols
 from granian.http import HTTP1Settings
 
 from darsena import settings
 from darsena.core.errors import StartFailure
-from darsena.local.addresses import parse_listen, reach_host
+from darsena.local.addresses import is_loopback, parse_listen, reach_host
 from darsena.local.folder import Folder, Marker, sign_lock, take_lock
+from darsena.local.listening import BACKLOG, open_listener, raise_descriptor_limit
 from darsena.local.screen import show_ready
 from darsena.settings import Settings
 
@@ -48,7 +49,16 @@ class Supervisor(Granian):  # pyright: ignore[reportGeneralTypeIssues,reportUnty
     """Granian's own supervisor, with an orderly end: builds first, then requests, then exit 0."""
 
     on_drain: Callable[[], None]
+    listener: socket.socket
+    """Ours, so that clients wait while a worker that died is started again."""
     is_draining = False
+
+    def _init_shared_socket(self) -> None:
+        self._ssp, self._sfd, self._sso = None, self.listener.fileno(), self.listener
+        self._shd = SocketHolder(self._sfd, False, BACKLOG)  # pyright: ignore[reportCallIssue] (the stub forgets it)
+
+    def _drop_shared_socket(self) -> None:
+        return
 
     def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
         """The first signal drains; a second one ends at once."""
@@ -62,6 +72,7 @@ class Supervisor(Granian):  # pyright: ignore[reportGeneralTypeIssues,reportUnty
         try:
             self.on_drain()
         finally:
+            self.listener.close()  # who comes now is refused, not left waiting
             super().signal_handler_interrupt()  # pyright: ignore[reportUnknownMemberType]
 
     def _reload(self, spawn_target: Any, target_loader: Any) -> None:
@@ -77,9 +88,11 @@ def serve(data: Path, flags: dict[str, Any]) -> int:
     folder = Folder(data)
     chosen = settings.from_environment(data, flags)
     host, port = parse_listen(chosen.server.listen)
+    _check_plain(chosen, host)
     lock = take_lock(folder)
     os.register_at_fork(after_in_child=lock.close)  # a worker that outlives us for a moment must not hold the folder
-    _check_port_free(host, port)
+    connections = raise_descriptor_limit()
+    listener = _listen(host, port)
     _prepare(folder, chosen)
     marker = folder.read_marker()
     assert marker is not None
@@ -87,7 +100,8 @@ def serve(data: Path, flags: dict[str, Any]) -> int:
     os.environ["DARSENA_SUPERVISOR"] = str(os.getpid())
     os.environ["DARSENA_WORKER"] = json.dumps({"data": str(data), "flags": flags})
     stamp = Stamp(folder=folder, marker=marker, settings=chosen, host=host, port=port)
-    code = _keep_serving(stamp)
+    code = _keep_serving(stamp, listener, connections)
+    listener.close()
     lock.close()
     return code
 
@@ -103,18 +117,29 @@ class Stamp:
     port: int
 
     @property
+    def has_tls(self) -> bool:
+        """Whether this server speaks TLS itself."""
+        return self.settings.server.tls == "own"
+
+    @property
+    def runs_builds(self) -> bool:
+        """An engine reaches registries over TLS only."""
+        return self.settings.build.enabled and self.has_tls
+
+    @property
     def local_url(self) -> str:
         host = reach_host(self.host)
         return f"https://[{host}]:{self.port}" if ":" in host else f"https://{host}:{self.port}"
 
 
-def _keep_serving(stamp: Stamp) -> int:
+def _keep_serving(stamp: Stamp, listener: socket.socket, connections: int) -> int:
     """A worker that died is started again, until it dies again and again."""
     failure, agent, crashes = _FailurePipe(), Agent(stamp), 0
     threading.Thread(target=_announce, args=(stamp, agent), daemon=True, name="announce").start()
     while True:
         started = time.monotonic()
-        server = _make_server(stamp)
+        server = _make_server(stamp, connections)
+        server.listener = listener
         server.on_drain = agent.stop
         code = 0
         try:
@@ -132,7 +157,7 @@ def _keep_serving(stamp: Stamp) -> int:
     return 0
 
 
-def _make_server(stamp: Stamp) -> Supervisor:
+def _make_server(stamp: Stamp, connections: int) -> Supervisor:
     return Supervisor(
         "darsena.worker:create",
         address=stamp.host,
@@ -143,12 +168,13 @@ def _make_server(stamp: Stamp) -> Supervisor:
         http=HTTPModes.http1,
         websockets=False,
         loop=Loops.uvloop,
-        backlog=2048,
+        backlog=BACKLOG,
+        backpressure=connections,
         http1_settings=HTTP1Settings(header_read_timeout=30_000),
         log_enabled=False,
         workers_kill_timeout=max(1, stamp.settings.server.drain_s),
-        ssl_cert=stamp.folder.certificate,
-        ssl_key=stamp.folder.private_key,
+        ssl_cert=stamp.folder.certificate if stamp.has_tls else None,
+        ssl_key=stamp.folder.private_key if stamp.has_tls else None,
         ssl_protocol_min=SSLProtocols.tls12,
     )
 
@@ -180,7 +206,7 @@ class Agent:
 
     def start(self) -> None:
         """Begin to watch over the agent, where builds are enabled."""
-        if self._stamp.settings.build.enabled:
+        if self._stamp.runs_builds:
             threading.Thread(target=self._watch, daemon=True, name="agent").start()
 
     def stop(self) -> None:
@@ -243,17 +269,21 @@ def _announce(stamp: Stamp, agent: Agent) -> None:
     """Wait for the first answer of /healthz, then start the agent and show the screen."""
     started = time.monotonic()
     while time.monotonic() - started < _READY_WITHIN_S:
-        if probe_health(stamp.folder, stamp.marker, reach_host(stamp.host), stamp.port) is not None:
+        if probe_health(stamp.folder, stamp.marker, stamp.settings) is not None:
             agent.start()
             show_ready(stamp.folder, stamp.marker, stamp.settings, took_s=time.monotonic() - started)
             return
         time.sleep(0.02)
 
 
-def probe_health(folder: Folder, marker: Marker, host: str, port: int) -> dict[str, Any] | None:
+def probe_health(folder: Folder, marker: Marker, chosen: Settings) -> dict[str, Any] | None:
     """What /healthz says, or None while nothing answers."""
-    context = ssl.create_default_context(cafile=str(folder.ca_file))
-    connection = http.client.HTTPSConnection(host, port, timeout=5, context=context)
+    host, port = parse_listen(chosen.server.listen)
+    if chosen.server.tls == "own":
+        context = ssl.create_default_context(cafile=str(folder.ca_file))
+        connection = http.client.HTTPSConnection(reach_host(host), port, timeout=5, context=context)
+    else:
+        connection = http.client.HTTPConnection(reach_host(host), port, timeout=5)
     name = f"{marker.control_host}{marker.addresses.port_suffix}"
     try:
         connection.request("GET", "/healthz", headers={"Host": name})
@@ -274,6 +304,8 @@ def _prepare(folder: Folder, chosen: Settings) -> None:
             "listen": chosen.server.listen,
             "domain": chosen.server.domain,
             "database": chosen.database.kind,
+            "scheme": "http" if chosen.server.tls == "off" else "https",
+            "public_port": chosen.server.public_port if chosen.server.tls == "proxy" else None,
         }
     )
     done = subprocess.run(
@@ -283,18 +315,23 @@ def _prepare(folder: Folder, chosen: Settings) -> None:
         raise StartFailure(done.stderr.strip() or "the data folder cannot be prepared")
 
 
-def _check_port_free(host: str, port: int) -> None:
-    """Granian's workers share their port, so a second server would not notice the first by itself."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with contextlib.closing(socket.socket(family, socket.SOCK_STREAM)) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise StartFailure(
-                f"cannot listen on {host}:{port}: {error.strerror}; stop what uses the port, or choose another "
-                "with --listen (only for a new data folder)"
-            ) from error
+def _check_plain(chosen: Settings, host: str) -> None:
+    """Plain HTTP does not leave this machine by accident."""
+    if chosen.server.tls != "own" and not is_loopback(host) and not chosen.server.plain_from_elsewhere:
+        raise StartFailure(
+            f"plain HTTP on {host} would let others on the network read passwords: listen on 127.0.0.1, or set "
+            "server.plain_from_elsewhere when the network between is yours"
+        )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return open_listener(host, port)
+    except OSError as error:
+        raise StartFailure(
+            f"cannot listen on {host}:{port}: {error.strerror}; stop what uses the port, or choose another "
+            "with --listen (only for a new data folder)"
+        ) from error
 
 
 def _log(event: str, **facts: Any) -> None:

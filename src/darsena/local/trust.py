@@ -5,10 +5,12 @@ Every change is one that `--undo` can take back: files of our own name, and a ma
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +53,10 @@ class Trust:
 
     def apply(self, registries: Iterable[str]) -> list[str]:
         """`registries` are names; each login server gets its own folder, as the clients have no star folders."""
+        with _alone(self._machine.hosts):
+            return self._apply(registries)
+
+    def _apply(self, registries: Iterable[str]) -> list[str]:
         servers = [f"{name.lower()}{self._addresses.login_server_suffix}" for name in registries]
         done = [self._put_certificate(folder, server) for server in servers for folder in self._client_folders()]
         done += [self._put_containerd(server) for server in servers] if self._root else []
@@ -67,6 +73,10 @@ class Trust:
             return False
 
     def undo(self) -> list[str]:
+        with _alone(self._machine.hosts):
+            return self._undo()
+
+    def _undo(self) -> list[str]:
         done: list[str] = []
         for folder in (*self._client_folders(), self._machine.containerd):
             suffix = self._addresses.login_server_suffix
@@ -110,7 +120,7 @@ class Trust:
         after = (rest if not rest or rest.endswith("\n") else rest + "\n") + block
         if after == before:
             return ""
-        path.write_text(after, "utf-8")  # in place: the hosts file may be a mount that cannot be renamed over
+        _overwrite(path, after)
         return f"{'wrote' if lines else 'removed'} Dársena's names in {path}"
 
     def _put_system(self) -> str:
@@ -188,6 +198,32 @@ def _without_block(text: str, name: str) -> str:
         elif not inside:
             kept.append(line)
     return "".join(kept)
+
+
+@contextlib.contextmanager
+def _alone(hosts: Path) -> Generator[None]:
+    """One `trust` at a time on this machine: the servers of several folders keep their names by themselves."""
+    try:
+        descriptor = os.open(hosts, os.O_RDONLY)
+    except FileNotFoundError:
+        yield
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _overwrite(path: Path, text: str) -> None:
+    """In place, as the hosts file may be a mount that cannot be renamed over; at no moment is what stays missing."""
+    content = text.encode()
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
+    try:
+        os.pwrite(descriptor, content, 0)
+        os.ftruncate(descriptor, len(content))
+    finally:
+        os.close(descriptor)
 
 
 def _write(path: Path, text: str) -> str:

@@ -15,8 +15,18 @@ from darsena.registry import document as documents
 from darsena.registry.document import MANIFEST_LIMIT_BYTES
 from darsena.registry.events import ManifestUpdated, RepositoryUpdated, TagUpdated
 from darsena.registry.manifests import SEALED_KIND
-from darsena.registry.model import Manifest, ManifestView, OrderBy, Page, Registry, Repository, RepositoryView, Tag
-from darsena.registry.store import manifests, repositories, tags
+from darsena.registry.model import (
+    Manifest,
+    ManifestView,
+    OrderBy,
+    Page,
+    Pulls,
+    Registry,
+    Repository,
+    RepositoryView,
+    Tag,
+)
+from darsena.registry.store import manifests, pulls, repositories, tags
 from darsena.storage.keyring import Keyring
 
 DETAILS_KIND = "quarantine"
@@ -34,12 +44,13 @@ class Catalog:
         return Page(items=tuple(names[:limit]), last=names[limit - 1] if len(names) > limit > 0 else None)
 
     async def list_tag_names(
-        self, registry: Registry, repository: RepositoryName, *, last: str, limit: int
+        self, registry: Registry, repository: RepositoryName, *, last: str, limit: int, hide_quarantined: bool = False
     ) -> Page[str]:
         """Raises RepositoryUnknown."""
 
         def read(tx: Tx) -> list[str]:
-            return tags.list_names(tx, _get(tx, registry, repository).id, last, limit + 1)
+            found = _get(tx, registry, repository)
+            return tags.list_names(tx, found.id, last, limit + 1, hide_quarantined=hide_quarantined)
 
         names = await self._db.read(read)
         return Page(items=tuple(names[:limit]), last=names[limit - 1] if len(names) > limit > 0 else None)
@@ -53,20 +64,38 @@ class Catalog:
         limit: int,
         order: OrderBy,
         digest: Digest | None,
+        hide_quarantined: bool = False,
     ) -> Page[Tag]:
         def read(tx: Tx) -> list[Tag]:
             found = _get(tx, registry, repository)
-            return tags.list_page(tx, found.id, last=last, limit=limit + 1, order=order, digest=digest)
+            return tags.list_page(
+                tx,
+                found.id,
+                last=last,
+                limit=limit + 1,
+                order=order,
+                digest=digest,
+                hide_quarantined=hide_quarantined,
+            )
 
         rows = await self._db.read(read)
         return Page(items=tuple(rows[:limit]), last=rows[limit - 1].name if len(rows) > limit > 0 else None)
 
     async def list_manifests(
-        self, registry: Registry, repository: RepositoryName, *, last: Digest | None, limit: int, order: OrderBy
+        self,
+        registry: Registry,
+        repository: RepositoryName,
+        *,
+        last: Digest | None,
+        limit: int,
+        order: OrderBy,
+        hide_quarantined: bool = False,
     ) -> Page[ManifestView]:
         def read(tx: Tx) -> tuple[list[Manifest], dict[Digest, list[str]]]:
             found = _get(tx, registry, repository)
-            rows = manifests.list_page(tx, found.id, last=last, limit=limit + 1, order=order)
+            rows = manifests.list_page(
+                tx, found.id, last=last, limit=limit + 1, order=order, hide_quarantined=hide_quarantined
+            )
             return rows, tags.map_by_digest(tx, found.id, [row.digest for row in rows])
 
         rows, names = await self._db.read(read)
@@ -82,6 +111,7 @@ class Catalog:
         artifact_type: str | None,
         last: Digest | None,
         limit: int,
+        hide_quarantined: bool = False,
     ) -> Page[tuple[Manifest, dict[str, str] | None]]:
         """Manifests that name `subject`, with their annotations; an unknown repository or subject has none.
 
@@ -93,7 +123,13 @@ class Catalog:
             if found is None:
                 return Page(items=(), last=None)
             rows = manifests.list_referrers(
-                tx, found.id, subject, artifact_type=artifact_type, last=last, limit=limit + 1
+                tx,
+                found.id,
+                subject,
+                artifact_type=artifact_type,
+                last=last,
+                limit=limit + 1,
+                hide_quarantined=hide_quarantined,
             )
             page = rows[: min(limit, _count_fitting(rows))]
             items = [(row, documents.read_annotations(self._open(tx, registry, found, row))) for row in page]
@@ -107,9 +143,20 @@ class Catalog:
     async def get_repository(self, registry: Registry, repository: RepositoryName) -> RepositoryView:
         return await self._db.read(lambda tx: repositories.view(tx, _get(tx, registry, repository)))
 
-    async def get_tag(self, registry: Registry, repository: RepositoryName, name: TagName) -> Tag:
-        """Raises TagUnknown, also in an unknown repository, as ACR does."""
-        return await self._db.read(lambda tx: _get_tag(tx, registry, repository, name)[1])
+    async def get_tag(
+        self, registry: Registry, repository: RepositoryName, name: TagName, *, hide_quarantined: bool = False
+    ) -> tuple[Tag, Pulls | None]:
+        """With its pulls. Raises TagUnknown, also in an unknown repository, as ACR does."""
+
+        def read(tx: Tx) -> tuple[Tag, Pulls | None]:
+            found, tag = _get_tag(tx, registry, repository, name)
+            if hide_quarantined:
+                named = manifests.find(tx, found.id, tag.digest)
+                if named is None or named.is_quarantined:
+                    raise TagUnknown(name)
+            return tag, pulls.find(tx, found.id, name)
+
+        return await self._db.read(read)
 
     async def get_manifest(
         self, registry: Registry, repository: RepositoryName, digest: Digest
@@ -126,7 +173,8 @@ class Catalog:
             if details is not None:
                 details = self._keyring.unseal(registry.uid, DETAILS_KIND, str(digest), details)
             text = None if details is None else details.decode("utf-8")
-            return ManifestView(manifest=row, tags=tuple(names)), children, text
+            pulled = pulls.find(tx, found.id, str(digest))
+            return ManifestView(manifest=row, tags=tuple(names), pulls=pulled), children, text
 
         await self._keyring.load(registry.uid)
         return await self._db.read(read)
@@ -184,7 +232,11 @@ class Catalog:
                 attributes = replace(row.attributes, **changes).as_wire()
                 state = quarantine_state if quarantine_state is not None else row.quarantine_state
                 event = ManifestUpdated(
-                    repository=repository, digest=str(digest), attributes=attributes, quarantine_state=state
+                    repository=repository,
+                    digest=str(digest),
+                    attributes=attributes,
+                    quarantine_state=state,
+                    previous_quarantine_state=row.quarantine_state,
                 )
                 tx.emit(registry.stream, event)
 

@@ -14,7 +14,7 @@ from darsena.db import Database, Tx
 from darsena.registry.events import BlobRemoved, BlobUnlinked
 from darsena.registry.gc_model import Progress
 from darsena.registry.model import Registry
-from darsena.registry.store import garbage, uploads
+from darsena.registry.store import garbage, totals, uploads
 from darsena.registry.store.garbage import Garbage, Swept
 from darsena.storage.port import Storage
 
@@ -52,6 +52,8 @@ class Collecting:
             self._progress.phase = phase
             await step(registry)
             await self._between()
+        if not await self._db.read(totals.is_right, registry.uid):
+            await self._db.transact(totals.correct, registry.uid)
 
     @property
     def _before_us(self) -> int:
@@ -93,10 +95,13 @@ class Collecting:
 
     def _sweep_rows(self, tx: Tx, registry: Registry, marked: Sequence[Digest], before_us: int) -> Swept:
         swept = garbage.sweep(tx, registry.uid, marked, marked_before_us=before_us, before_us=before_us)
+        failpoint("gc.after_sweep")
         for repository, digest in swept.unlinked:
             tx.emit(registry.stream, BlobUnlinked(repository=repository, digest=str(digest)))
         for digest, size in swept.removed:
             tx.emit(registry.stream, BlobRemoved(digest=str(digest), size=size))
+        if swept.removed:
+            totals.change(tx, registry.uid, -sum(size for _, size in swept.removed))
         return swept
 
     # --- bytes --------------------------------------------------------------------------------------------------
@@ -109,6 +114,7 @@ class Collecting:
         async def choose(free: Sequence[Digest]) -> set[Digest]:
             return set(free) - await self._db.read(garbage.list_present, registry_uid, free)
 
+        failpoint("gc.before_bytes")
         removed = await self._storage.blobs.remove(registry_uid, digests, self._before_us, choose)
         return len(removed), sum(found.stored_bytes for found in removed)
 
@@ -143,11 +149,13 @@ class Collecting:
                 await self._storage.uploads.abort(registry.uid, uid)
                 failpoint("gc.after_abort")
                 await self._db.transact(uploads.remove, uid)
+                failpoint("gc.after_upload_row")
             self._progress.uploads_removed += len(expired)
             await self._between()
             after = expired[-1]
         for uid in await find_lost_uploads(self._db, self._storage, registry.uid, self._before_us):
             await self._storage.uploads.abort(registry.uid, uid)
+            failpoint("gc.after_lost_upload")
             self._progress.uploads_removed += 1
 
 

@@ -9,8 +9,8 @@ from darsena.core.names import RepositoryName, TagName
 from darsena.db import Database, Tx
 from darsena.registry.events import BlobUnlinked, ManifestDeleted, RepositoryDeleted, TagDeleted
 from darsena.registry.model import Attributes, Deleted, Manifest, Registry, Repository
-from darsena.registry.store import blobs, manifests, repositories, tags, uploads
-from darsena.registry.uploading import check_writable
+from darsena.registry.repository import check_writable
+from darsena.registry.store import blobs, manifests, repositories, tags, totals, untagged, uploads
 
 
 class Deleting:
@@ -20,19 +20,23 @@ class Deleting:
     async def delete_tag(self, registry: Registry, repository: RepositoryName, tag: TagName) -> None:
         """Remove the name only; the manifest stays. Raises TagUnknown (also in an unknown repository), Locked."""
         await self._db.transact(self._delete_tag, registry, repository, tag)
+        failpoint("delete.after_tag")
 
     async def delete_manifest(self, registry: Registry, repository: RepositoryName, digest: Digest) -> None:
         """With its tags and everything that refers to it as its subject. Raises ManifestUnknown, Locked."""
-        await self._db.transact(self._delete_manifest, registry, repository, digest)
+        await self._db.transact(self.remove_manifest, registry, repository, digest)
         failpoint("delete.after_manifest")
 
     async def delete_blob(self, registry: Registry, repository: RepositoryName, digest: Digest) -> None:
         """Unlink it here. Raises BlobUnknown, Unsupported while a manifest of the repository needs it, Locked."""
         await self._db.transact(self._delete_blob, registry, repository, digest)
+        failpoint("delete.after_blob")
 
     async def delete_repository(self, registry: Registry, repository: RepositoryName) -> Deleted:
         """Raises RepositoryUnknown, Locked when it or anything in it is locked."""
-        return await self._db.transact(self._delete_repository, registry, repository)
+        deleted = await self._db.transact(self._delete_repository, registry, repository)
+        failpoint("delete.after_repository")
+        return deleted
 
     # --- inside -------------------------------------------------------------------------------------------------
 
@@ -47,15 +51,17 @@ class Deleting:
         if target is not None and not target.attributes.write_enabled:
             raise Locked(f"the manifest {found.digest} of the tag {tag} is locked (writeEnabled is false)")
         self._drop_tag(tx, registry, repository, tag, found.digest)
+        untagged.note(tx, repository.id, found.digest)
         repositories.touch(tx, repository.id)
 
-    def _delete_manifest(self, tx: Tx, registry: Registry, name: RepositoryName, digest: Digest) -> None:
+    def remove_manifest(self, tx: Tx, registry: Registry, name: RepositoryName, digest: Digest) -> None:
+        """What `delete_manifest` does, inside a transaction."""
         repository = repositories.find(tx, registry.uid, name, lock=True)
         root = None if repository is None else manifests.find(tx, repository.id, digest)
         if repository is None or root is None:
             raise ManifestUnknown(str(digest))
         check_writable(repository)
-        doomed = self._with_referrers(tx, repository, root)
+        doomed = self.list_with_referrers(tx, repository, root)
         for found in doomed.values():
             _check_deletable(found.attributes, f"the manifest {found.digest}")
             self._check_no_parent(tx, repository, found.digest, set(doomed))
@@ -74,6 +80,7 @@ class Deleting:
         if manifests.is_blob_referenced(tx, repository.id, digest):
             raise Unsupported(f"the blob {digest} is part of a manifest in {name}: delete the manifest first")
         blobs.unlink(tx, repository.id, digest)
+        failpoint("delete.after_link_row")
         tx.emit(registry.stream, BlobUnlinked(repository=name, digest=str(digest)))
 
     def _delete_repository(self, tx: Tx, registry: Registry, name: RepositoryName) -> Deleted:
@@ -84,18 +91,22 @@ class Deleting:
         images, names = manifests.list_all(tx, repository.id), tags.list_all(tx, repository.id)
         for image in images:
             _check_deletable(image.attributes, f"the manifest {image.digest}")
-            tx.emit(registry.stream, _manifest_event(repository, image))
+            tx.emit(registry.stream, manifest_event(repository, image))
         for tag in names:
             _check_deletable(tag.attributes, f"the tag {tag.name}")
             tx.emit(registry.stream, _tag_event(repository, tag.name, tag.digest))
         tags.remove_all(tx, repository.id)
+        failpoint("delete.after_all_tags")
         manifests.remove_all(tx, repository.id)
+        failpoint("delete.after_all_manifests")
         blobs.unlink_all(tx, repository.id)
+        failpoint("delete.after_all_links")
         repositories.remove(tx, repository.id)
+        failpoint("delete.after_repository_row")
         tx.emit(registry.stream, RepositoryDeleted(repository=name, manifests=len(images), tags=len(names)))
         return Deleted(manifests=tuple(image.digest for image in images), tags=tuple(tag.name for tag in names))
 
-    def _with_referrers(self, tx: Tx, repository: Repository, root: Manifest) -> dict[Digest, Manifest]:
+    def list_with_referrers(self, tx: Tx, repository: Repository, root: Manifest) -> dict[Digest, Manifest]:
         """The manifest, what refers to it, what refers to that, and so on."""
         doomed = {root.digest: root}
         pending = [root.digest]
@@ -113,18 +124,20 @@ class Deleting:
 
     def _drop_tag(self, tx: Tx, registry: Registry, repository: Repository, tag: TagName, digest: Digest) -> None:
         tags.remove(tx, repository.id, tag)
+        failpoint("delete.after_tag_row")
         tx.emit(registry.stream, _tag_event(repository, tag, digest))
 
     def _drop_manifest(self, tx: Tx, registry: Registry, repository: Repository, found: Manifest) -> None:
         manifests.remove(tx, repository.id, found.digest)
-        tx.emit(registry.stream, _manifest_event(repository, found))
+        failpoint("delete.after_manifest_row")
+        tx.emit(registry.stream, manifest_event(repository, found))
 
 
 def _tag_event(repository: Repository, tag: TagName, digest: Digest) -> TagDeleted:
     return TagDeleted(repository=repository.name, tag=tag, previous_digest=str(digest))
 
 
-def _manifest_event(repository: Repository, found: Manifest) -> ManifestDeleted:
+def manifest_event(repository: Repository, found: Manifest) -> ManifestDeleted:
     return ManifestDeleted(
         repository=repository.name, digest=str(found.digest), media_type=found.media_type, size=found.size
     )
@@ -142,6 +155,7 @@ def drop_registry(tx: Tx, registry_uid: str) -> None:
         blobs.unlink_all(tx, repository_id)
         repositories.remove(tx, repository_id)
     blobs.remove_all(tx, registry_uid)
+    totals.remove(tx, registry_uid)
     uploads.remove_all(tx, registry_uid)
 
 

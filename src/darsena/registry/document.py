@@ -28,6 +28,7 @@ from darsena.core.media_types import (
 
 MANIFEST_LIMIT_BYTES = 4 * 1024 * 1024
 _REFERENCE_LIMIT = 20_000
+_NODE_LIMIT = 10 * _REFERENCE_LIMIT
 _SIZE_LIMIT = 1 << 62
 _TEXT_LIMIT = 255
 
@@ -66,7 +67,7 @@ class Document:
     digest: Digest
     size: int
     blobs: tuple[Digest, ...]
-    """Config, layers, blobs that must be in the repository (none that name `urls` of their own)."""
+    """Config, layers, blobs that must be in the repository (no layer or blob that names `urls` of its own)."""
     manifests: tuple[Digest, ...]
     """Children of an index, that must be in the repository."""
     foreign: tuple[Digest, ...]
@@ -100,9 +101,11 @@ def parse(content: bytes, content_type: str, expected: Digest | None = None) -> 
 
 
 def _decode(content: bytes) -> _Document:
+    if content.count(b"{") + content.count(b"[") > _NODE_LIMIT:  # before anything is made of them
+        raise ManifestInvalid(f"the manifest holds more than {_NODE_LIMIT} objects and lists, which is not accepted")
     try:
         document = msgspec.json.decode(content, type=_Document)
-        members = json.loads(content, object_pairs_hook=_read_members)
+        members = _read_members(content)
     except msgspec.ValidationError as error:
         raise ManifestInvalid(f"the manifest is not what its media type says: {error}") from error
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
@@ -115,11 +118,18 @@ def _decode(content: bytes) -> _Document:
     return document
 
 
-def _read_members(pairs: list[tuple[str, Any]]) -> frozenset[str]:
-    members = frozenset(name for name, _ in pairs)
-    if len(members) != len(pairs):
-        raise ManifestInvalid("the manifest holds an object with a member twice, which readers take differently")
-    return members
+def _read_members(content: bytes) -> frozenset[str]:
+    """Of the document itself. Nothing of what is in it is kept: it may be hostile, and large."""
+    last: list[str] = []
+
+    def see(pairs: list[tuple[str, Any]]) -> None:
+        nonlocal last
+        last = [name for name, _ in pairs]
+        if len(set(last)) != len(last):
+            raise ManifestInvalid("the manifest holds an object with a member twice, which readers take differently")
+
+    json.loads(content, object_pairs_hook=see)
+    return frozenset(last)  # the outermost object ends last
 
 
 def _choose_media_type(declared: str, document: _Document) -> str:
@@ -210,9 +220,9 @@ def _document(
         media_type=media_type,
         digest=digest,
         size=size,
-        blobs=_digests([part for part in blobs if not part.urls]),
+        blobs=_digests([part for part in blobs if not part.urls or part is config]),
         manifests=_digests([part for part in manifests if not part.urls]),
-        foreign=_digests([part for part in (*blobs, *manifests) if part.urls]),
+        foreign=_digests([part for part in (*blobs, *manifests) if part.urls and part is not config]),
         subject=None if document.subject is None else _digest(document.subject),
         image_size=image_size,
         config=None if config is None else _digest(config),

@@ -37,6 +37,7 @@ class ManifestPushed(EventBody, frozen=True, kw_only=True):
     size: int
     artifact_type: str | None = None
     subject: str | None = None
+    quarantine_state: str | None = None
 
 
 class ManifestUpdated(EventBody, frozen=True, kw_only=True):
@@ -45,6 +46,7 @@ class ManifestUpdated(EventBody, frozen=True, kw_only=True):
     digest: str
     attributes: dict[str, bool]
     quarantine_state: str | None = None
+    previous_quarantine_state: str | None = None
 
 
 class ManifestDeleted(EventBody, frozen=True, kw_only=True):

@@ -22,7 +22,7 @@ from darsena.registry.fsck_rows import RowChecker
 from darsena.registry.fsck_store import StoreChecker
 from darsena.registry.manifests import SEALED_KIND
 from darsena.registry.model import Registry
-from darsena.registry.store import blobs, consistency, garbage
+from darsena.registry.store import blobs, consistency, garbage, totals
 from darsena.registry.store.consistency import StoredManifest
 from darsena.storage.keyring import Keyring
 from darsena.storage.port import Storage
@@ -113,6 +113,7 @@ class Fsck:
             size = consistency.remove_row(tx, registry.uid, digest)
             if size is not None:
                 tx.emit(registry.stream, BlobRemoved(digest=str(digest), size=size))
+                totals.change(tx, registry.uid, -size)
 
         async def choose(free: Sequence[Digest]) -> set[Digest]:
             return set(free) - await self._db.read(garbage.list_present, registry.uid, free)

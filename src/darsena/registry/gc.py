@@ -28,6 +28,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from darsena.core.errors import Conflict, Problem
+from darsena.core.failpoints import failpoint
 from darsena.core.ids import new_uid
 from darsena.db import Database, Tx
 from darsena.jobs.lease import lease_now_us
@@ -151,6 +152,7 @@ class GarbageCollector:
         run = await self._db.transact(self._claim, of_itself)
         if run is None:
             return False
+        failpoint("gc.after_claim")
         await self._do(run, stop or asyncio.Event())
         return True
 
@@ -210,7 +212,9 @@ class GarbageCollector:
         except Exception as failure:
             status, error = "Failed", failure.message if isinstance(failure, Problem) else type(failure).__name__
             _log.exception("gc_failed", run=run.id)
+        failpoint("gc.before_end")
         await self._db.transact(gc_runs.end, run.id, self._owner, status, progress, error)
+        failpoint("gc.after_end")
         _log.info("gc_ended", run=run.id, status=status, blobs=progress.blobs_removed, bytes=progress.bytes_freed)
 
     async def _collect(self, run: GcRun, progress: Progress, between: Callable[[], Awaitable[None]]) -> None:

@@ -21,6 +21,7 @@ JOIN tag AS t ON t.repository_id = r.id
 JOIN manifest AS m ON m.repository_id = r.id AND m.digest = t.digest
 WHERE r.registry_uid = ? AND r.name = ? AND t.name = ?
   AND r.read_enabled AND t.read_enabled AND m.read_enabled
+  AND (m.quarantine_state IS NULL OR m.quarantine_state = 'Passed')
 """
 _BY_DIGEST = """
 SELECT m.repository_id, m.digest, m.media_type
@@ -28,7 +29,9 @@ FROM repository AS r
 JOIN manifest AS m ON m.repository_id = r.id
 WHERE r.registry_uid = ? AND r.name = ? AND m.digest = ?
   AND r.read_enabled AND m.read_enabled
+  AND (m.quarantine_state IS NULL OR m.quarantine_state = 'Passed')
 """
+"""What is in quarantine is left to the ordinary path, which knows the registry's policy and who may read it."""
 _SEALED = "SELECT sealed FROM manifest WHERE repository_id = ? AND digest = ?"
 _BLOB = """
 SELECT b.size

@@ -24,9 +24,9 @@ from darsena.db import Database, Tx
 from darsena.registry import document as documents
 from darsena.registry.document import Document
 from darsena.registry.events import ManifestPushed, TagMoved
-from darsena.registry.model import Manifest, Pushed, Registry, Repository
-from darsena.registry.store import blobs, manifests, repositories, tags
-from darsena.registry.uploading import ensure_repository
+from darsena.registry.model import QUARANTINED, Manifest, Pushed, Registry, Repository
+from darsena.registry.repository import ensure_repository
+from darsena.registry.store import blobs, manifests, repositories, tags, untagged
 from darsena.storage.keyring import Keyring
 from darsena.storage.port import BlobStore
 
@@ -45,6 +45,9 @@ class Served:
     content: bytes
     media_type: str
     digest: Digest
+    repository_id: int
+    is_quarantined: bool
+    """Only who may read what is in quarantine may have it."""
 
 
 class Manifests:
@@ -76,16 +79,39 @@ class Manifests:
         failpoint("manifest.after_transaction")
         return pushed
 
-    async def get(self, registry: Registry, repository: RepositoryName, reference: Reference) -> Served:
-        """Raises RepositoryUnknown, ManifestUnknown, Locked; ContentCorrupt rather than give what was not pushed."""
-        await self._keyring.load(registry.uid)
-        return await self._db.read(self._serve, registry, repository, reference)
+    async def get(
+        self,
+        registry: Registry,
+        repository: RepositoryName,
+        reference: Reference,
+        *,
+        sees_quarantined: bool = False,
+    ) -> Served:
+        """Raises RepositoryUnknown, ManifestUnknown, Locked; ContentCorrupt rather than give what was not pushed.
 
-    def _serve(self, tx: Tx, registry: Registry, name: RepositoryName, reference: Reference) -> Served:
+        What is in quarantine has no tag for anybody, and may be read by digest where `sees_quarantined`.
+        """
+        await self._keyring.load(registry.uid)
+        return await self._db.read(self._serve, registry, repository, reference, sees_quarantined)
+
+    def _serve(
+        self, tx: Tx, registry: Registry, name: RepositoryName, reference: Reference, sees_quarantined: bool
+    ) -> Served:
         repository, found = self._find(tx, registry.uid, name, reference)
+        is_quarantined = registry.quarantine and found.is_quarantined
+        if is_quarantined and not isinstance(reference, Digest):
+            raise ManifestUnknown(reference)
+        if is_quarantined and not sees_quarantined:
+            raise Locked(f"the manifest {found.digest} is in quarantine ({found.quarantine_state})")
         sealed = manifests.get_sealed(tx, repository.id, found.digest)
         content = self._keyring.unseal(registry.uid, SEALED_KIND, str(found.digest), sealed)
-        return Served(content=content, media_type=found.media_type, digest=found.digest)
+        return Served(
+            content=content,
+            media_type=found.media_type,
+            digest=found.digest,
+            repository_id=repository.id,
+            is_quarantined=is_quarantined,
+        )
 
     def _find(
         self, tx: Tx, registry_uid: str, name: RepositoryName, reference: Reference
@@ -107,7 +133,7 @@ class Manifests:
             size = self.find_blob_size(tx, registry.uid, repository, digest)
             return size, blobs.is_marked(tx, registry.uid, digest)
 
-        size, is_marked = await self._db.read(read)
+        size, is_marked = await self._db.look_up(read)
         if is_marked:
             with suppress(StorageFull, Unavailable):  # reads go on where writes cannot
                 await self._db.transact(self._keep_blob, registry, repository, digest)
@@ -143,8 +169,10 @@ class Manifests:
         if document.config is None or document.config_media_type not in IMAGE_CONFIGS:
             return None, None
         try:
-            await self.get_blob_size(registry, repository, document.config)
-            config = await self._store.read_whole(registry.uid, document.config, _CONFIG_LIMIT_BYTES)
+            size = await self.get_blob_size(registry, repository, document.config)
+            config = self._store.read_small(registry.uid, document.config, size)
+            if config is None:
+                config = await self._store.read_whole(registry.uid, document.config, _CONFIG_LIMIT_BYTES)
         except (RepositoryUnknown, BlobUnknown, RequestTooLarge, Locked):
             return None, None  # the transaction says what is missing
         return documents.read_platform(config)
@@ -160,16 +188,20 @@ class Manifests:
         platform: tuple[str | None, str | None],
     ) -> Pushed:
         repository = ensure_repository(tx, registry, name)
+        failpoint("manifest.after_repository")
         existing = manifests.find(tx, repository.id, document.digest)
         if existing is not None and not existing.attributes.write_enabled:
             raise Locked(f"the manifest {document.digest} is locked against writing (writeEnabled is false)")
         self._check_references(tx, repository, document)
         if existing is None:
             foreign = blobs.list_linked(tx, repository.id, document.foreign)
-            manifests.insert_new(tx, repository.id, document, sealed, platform, foreign)
-            tx.emit(registry.stream, _pushed_event(name, document))
+            state = QUARANTINED if registry.quarantine else None
+            manifests.insert_new(tx, repository.id, document, sealed, platform, foreign, state)
+            tx.emit(registry.stream, _pushed_event(name, document, state))
+        failpoint("manifest.after_row")
         if isinstance(reference, TagName):
-            self._move_tag(tx, registry, repository, reference, document.digest)
+            self._move_tag(tx, registry, repository, reference, document.digest, is_known=existing is not None)
+        failpoint("manifest.after_tag")
         if tx.events:
             repositories.touch(tx, repository.id)
         return Pushed(digest=document.digest, subject=document.subject, is_new=existing is None)
@@ -183,13 +215,22 @@ class Manifests:
         if missing:
             raise ManifestBlobUnknown([str(digest) for digest in missing])
 
-    def _move_tag(self, tx: Tx, registry: Registry, repository: Repository, name: TagName, digest: Digest) -> None:
+    def _move_tag(
+        self, tx: Tx, registry: Registry, repository: Repository, name: TagName, digest: Digest, *, is_known: bool
+    ) -> None:
+        """`is_known`: the manifest was there before, so it may have lost its last tag once."""
         existing = tags.find(tx, repository.id, name)
         if existing is not None and not existing.attributes.write_enabled:
             raise Locked(f"the tag {name} is locked against writing (writeEnabled is false)")
         if existing is not None and existing.digest == digest:
             return
+        failpoint("tag.before_move")
         tags.put(tx, repository.id, name, digest, existing)
+        if existing is not None:
+            untagged.note(tx, repository.id, existing.digest)
+        if is_known:
+            untagged.remove(tx, repository.id, [digest])
+        failpoint("tag.after_move")
         previous = None if existing is None else str(existing.digest)
         event = TagMoved(repository=repository.name, tag=name, previous_digest=previous, digest=str(digest))
         tx.emit(registry.stream, event)
@@ -205,7 +246,7 @@ def get_readable(tx: Tx, registry_uid: str, name: RepositoryName) -> Repository:
     return repository
 
 
-def _pushed_event(name: RepositoryName, document: Document) -> ManifestPushed:
+def _pushed_event(name: RepositoryName, document: Document, quarantine_state: str | None) -> ManifestPushed:
     return ManifestPushed(
         repository=name,
         digest=str(document.digest),
@@ -213,4 +254,5 @@ def _pushed_event(name: RepositoryName, document: Document) -> ManifestPushed:
         size=document.size,
         artifact_type=document.artifact_type,
         subject=None if document.subject is None else str(document.subject),
+        quarantine_state=quarantine_state,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from typing import Final, Generic, Literal, TypeVar
 
 from darsena.core.digest import Digest
 from darsena.core.names import RepositoryName, TagName
@@ -11,6 +11,12 @@ from darsena.core.names import RepositoryName, TagName
 T = TypeVar("T")
 
 OrderBy = Literal["none", "timeasc", "timedesc"]
+
+
+QUARANTINED: Final = "Quarantined"
+PASSED: Final = "Passed"
+QUARANTINE_STATES: Final = (QUARANTINED, PASSED, "Failed")
+"""While the registry's policy is on, a manifest with any state but Passed is not pulled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +46,18 @@ class Registry:
 
     uid: str
     stream: str
+    quarantine: bool = False
+    """Whether pushed manifests wait to be released."""
+    storage_limit_bytes: int = 0
+    """What its blobs together may take; 0: anything."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulls:
+    """How often something was pulled, and when last."""
+
+    number: int
+    last_us: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +77,7 @@ class RepositoryView:
     repository: Repository
     manifest_count: int
     tag_count: int
+    pulls: Pulls | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +97,11 @@ class Manifest:
     attributes: Attributes
     quarantine_state: str | None
 
+    @property
+    def is_quarantined(self) -> bool:
+        """Not released; it matters while the registry's policy is on."""
+        return self.quarantine_state not in (None, PASSED)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManifestView:
@@ -85,6 +109,8 @@ class ManifestView:
 
     manifest: Manifest
     tags: tuple[str, ...]
+    pulls: Pulls | None = None
+    """Of a manifest that was asked for by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

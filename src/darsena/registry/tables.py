@@ -144,3 +144,31 @@ gc_run = Table(
     Column("error", String),
 )
 """Runs of gc, the last ones kept; `registry_uid` NULL: of all registries."""
+
+pull_count = Table(
+    "pull_count",
+    metadata,
+    Column("repository_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("reference", BYTEWISE, primary_key=True),
+    Column("pulls", BigInteger, nullable=False),
+    Column("last_pull_at", BigInteger, nullable=False),
+)
+"""Of a tag, of a manifest (its digest as text) and, under the empty reference, of the whole repository."""
+
+untagged = Table(
+    "untagged",
+    metadata,
+    Column("repository_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("digest", LargeBinary, primary_key=True),
+    Column("since", BigInteger, nullable=False),
+    Index("ix_untagged_repository_id_since", "repository_id", "since", "digest"),
+)
+"""Manifests that lost their last tag, and when: what the retention policy looks at."""
+
+registry_size = Table(
+    "registry_size",
+    metadata,
+    Column("registry_uid", String(32), primary_key=True),
+    Column("size_bytes", BigInteger, nullable=False),
+)
+"""The bytes of a registry's blobs, each once: the tier's limit is held against it where a blob is added."""

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from darsena.core.digest import Digest
-from darsena.core.errors import BlobUnknown, Locked, Problem, RangeNotSatisfiable, ResourceUnknown, UploadUnknown
+from darsena.core.errors import BlobUnknown, DigestMismatch, Problem, RangeNotSatisfiable, RequestTooLarge
 from darsena.core.failpoints import failpoint
-from darsena.core.ids import new_uid
 from darsena.core.names import RepositoryName
 from darsena.db import Database, Tx
-from darsena.registry.events import BlobAdded, BlobLinked, RepositoryCreated
+from darsena.registry.events import BlobAdded, BlobLinked
+from darsena.registry.limit import take_room
 from darsena.registry.model import Registry, Repository
+from darsena.registry.open_uploads import OpenUploads
+from darsena.registry.repository import ensure_repository
 from darsena.registry.store import blobs, repositories, uploads
-from darsena.storage.port import BlobStore, UploadStore
+from darsena.storage.keyring import Keyring
+from darsena.storage.port import WHOLE_BYTES, BlobStore, UploadStore
 from darsena.storage.workers import settle
 
-UPLOAD_LIFETIME_US = 7 * 86_400 * 1_000_000
-"""An upload that is not continued for a week is removed."""
+LARGEST_LAYER_BYTES = 200 * 1024**3
+"""Of every tier."""
 
 Chunks = AsyncIterator[bytes]
 
@@ -27,23 +30,25 @@ Chunks = AsyncIterator[bytes]
 class Uploading:
     """One upload is written by one request at a time; it belongs to its repository and principal."""
 
-    def __init__(self, db: Database, store: UploadStore, blob_store: BlobStore) -> None:
+    def __init__(
+        self,
+        db: Database,
+        store: UploadStore,
+        blob_store: BlobStore,
+        keyring: Keyring,
+        *,
+        largest_bytes: int = LARGEST_LAYER_BYTES,
+    ) -> None:
+        self._largest_bytes = largest_bytes
         self._db = db
         self._store = store
         self._blobs = blob_store
+        self._open = OpenUploads(db, store, keyring)
         self._busy: set[str] = set()
 
     async def begin(self, registry: Registry, repository: RepositoryName, principal: str) -> str:
         """The new upload's id. Raises Locked when the repository takes no pushes."""
-        uid = new_uid()
-
-        def write(tx: Tx) -> None:
-            check_writable(repositories.find(tx, registry.uid, repository))
-            uploads.insert_new(tx, uid, registry.uid, repository, principal, UPLOAD_LIFETIME_US)
-
-        await self._db.transact(write)
-        await self._store.begin(registry.uid, uid)
-        return uid
+        return await self._open.begin(registry, repository, principal)
 
     async def put(
         self, registry: Registry, repository: RepositoryName, principal: str, chunks: Chunks, expected: Digest
@@ -58,9 +63,16 @@ class Uploading:
             raise
 
     async def offset(self, registry: Registry, repository: RepositoryName, uid: str, principal: str) -> int:
-        """The durable number of bytes. Raises UploadUnknown."""
-        await self._check_open(registry, repository, uid, principal)
-        return await self._store.offset(registry.uid, uid)
+        """The durable number of bytes. Raises UploadUnknown.
+
+        Who asks after a broken connection is to hear where the upload stands when that request has ended, so one that
+        is being written to is waited for a moment.
+        """
+        stored = await self._open.is_stored(registry, repository, uid, principal)
+        if uid in self._busy:
+            await self._wait_until_free(uid, tries=20)
+            stored = await self._open.is_stored(registry, repository, uid, principal)
+        return await self._store.offset(registry.uid, uid) if stored else 0
 
     async def append(
         self,
@@ -73,12 +85,12 @@ class Uploading:
         at: int | None = None,
     ) -> int:
         """Write at `at` (None: wherever the upload stands) and return the new durable offset."""
-        await self._check_open(registry, repository, uid, principal)
-        async with self._one_at_a_time(registry.uid, uid):
-            offset = await self._store.offset(registry.uid, uid)
-            if at is not None and at != offset:
-                raise RangeNotSatisfiable(f"the upload stands at byte {offset}, not at {at}: continue there", offset)
-            return await self._store.append(registry.uid, uid, offset, chunks)
+        async with self._one_at_a_time(registry, repository, uid, principal) as stored:
+            offset = await self._store.offset(registry.uid, uid) if stored else 0
+            _check_place(offset, at)
+            if not stored:
+                await self._open.store(registry, repository, uid, principal)
+            return self._check_size(await self._store.append(registry.uid, uid, offset, chunks))
 
     async def finish(
         self,
@@ -92,31 +104,93 @@ class Uploading:
         at: int | None = None,
     ) -> int:
         """Append the last bytes, check the digest, make the blob known to the repository; returns its size."""
-        await self._check_open(registry, repository, uid, principal)
-        async with self._one_at_a_time(registry.uid, uid):
-            if chunks is not None:
+        async with self._one_at_a_time(registry, repository, uid, principal) as stored:
+            whole: bytes | None = None
+            if not stored:
+                _check_place(0, at)
+                whole, chunks = await self._take_first(registry, repository, uid, principal, chunks)
+            if whole is None:
                 await self._append_last(registry.uid, uid, chunks, at)
             async with self._blobs.hold(registry.uid, expected):  # gc keeps off until the row is there (see gc.py)
-                size = await self._store.commit(registry.uid, uid, expected)
+                try:
+                    size = await self._commit(registry.uid, uid, whole, expected)
+                except DigestMismatch:
+                    if whole is not None:
+                        await self._keep(registry, repository, uid, principal, whole)
+                    raise
                 failpoint("push.after_blob_commit")
-                linking = self._db.transact(self._add_and_link, registry, repository, expected, size, uid)
+                row = None if whole is not None else uid
+                linking = self._db.transact(self._add_and_link, registry, repository, expected, size, row)
                 await settle([asyncio.ensure_future(linking)])  # a cancelled caller holds on to its end too
+            self._open.end(uid)
             failpoint("push.after_blob_link")
         return size
 
-    async def _append_last(self, registry_uid: str, uid: str, chunks: Chunks, at: int | None) -> None:
+    async def _take_first(
+        self, registry: Registry, repository: RepositoryName, uid: str, principal: str, chunks: Chunks | None
+    ) -> tuple[bytes | None, Chunks | None]:
+        """The content, if it is small: then it is put in one go. Else the upload is stored, and all is still to come.
+
+        What came before the stream broke off is kept, as of any upload.
+        """
+        parts: list[bytes] = []
+        size = 0
+        try:
+            while chunks is not None and size <= WHOLE_BYTES:
+                chunk = await anext(chunks, None)
+                if chunk is None:
+                    chunks = None
+                    break
+                parts.append(chunk)
+                size += len(chunk)
+        except BaseException:
+            with suppress(Problem):  # the first failure is the one to tell
+                await self._keep(registry, repository, uid, principal, b"".join(parts))
+            raise
+        if chunks is None and size <= WHOLE_BYTES:
+            return b"".join(parts), None
+        await self._open.store(registry, repository, uid, principal)
+        return None, _chain(parts, chunks)
+
+    async def _keep(
+        self, registry: Registry, repository: RepositoryName, uid: str, principal: str, content: bytes
+    ) -> None:
+        """Store what came of an upload that did not become a blob in one go: it may be continued."""
+        await self._open.store(registry, repository, uid, principal)
+        await self._store.append(registry.uid, uid, 0, _chain([content] if content else [], None))
+
+    async def _append_last(self, registry_uid: str, uid: str, chunks: Chunks | None, at: int | None) -> None:
         offset = await self._store.offset(registry_uid, uid)
-        if at is not None and at != offset:
-            raise RangeNotSatisfiable(f"the upload stands at byte {offset}, not at {at}: continue there", offset)
-        await self._store.append(registry_uid, uid, offset, chunks, sync=False)
+        if chunks is None:
+            self._check_size(offset)
+            return
+        _check_place(offset, at)
+        self._check_size(await self._store.append(registry_uid, uid, offset, chunks, sync=False))
+
+    async def _commit(self, registry_uid: str, uid: str, whole: bytes | None, expected: Digest) -> int:
+        if whole is None:
+            return await self._store.commit(registry_uid, uid, expected)
+        self._check_size(len(whole))
+        return await self._store.put(registry_uid, whole, expected)
+
+    def _check_size(self, offset: int) -> int:
+        """Raise RequestTooLarge for an upload that will be no layer: it can be cancelled, or expires."""
+        if offset > self._largest_bytes:
+            raise RequestTooLarge("the blob", self._largest_bytes)
+        return offset
 
     async def cancel(self, registry: Registry, repository: RepositoryName, uid: str, principal: str) -> None:
-        await self._check_open(registry, repository, uid, principal)
-        async with self._one_at_a_time(registry.uid, uid):
-            await self._db.transact(uploads.remove, uid)
-            await self._store.abort(registry.uid, uid)
+        async with self._one_at_a_time(registry, repository, uid, principal) as stored:
+            if stored:
+                await self._db.transact(uploads.remove, uid)
+                failpoint("cancel.after_row")
+                await self._store.abort(registry.uid, uid)
+                failpoint("cancel.after_bytes")
+            self._open.end(uid)
 
-    async def mount(self, registry: Registry, repository: RepositoryName, digest: Digest, sources: list[str]) -> bool:
+    async def mount(
+        self, registry: Registry, repository: RepositoryName, digest: Digest, sources: Sequence[str]
+    ) -> bool:
         """Link a blob that one of the `sources` (repositories the caller may read) holds; False when none does."""
 
         def write(tx: Tx) -> bool:
@@ -124,19 +198,32 @@ class Uploading:
             if size is None:
                 return False
             found = ensure_repository(tx, registry, repository)
+            failpoint("mount.after_repository")
             if not blobs.keep(tx, registry.uid, digest):
                 raise BlobUnknown(str(digest))
+            failpoint("mount.before_link")
             self._link(tx, registry, found, digest)
+            failpoint("mount.after_link")
             return True
 
         try:
-            return await self._db.transact(write)
+            mounted = await self._db.transact(write)
+            failpoint("mount.after_transaction")
+            return mounted
         except BlobUnknown:
             return False  # gc was faster: the client uploads it
 
-    async def list_holders(self, registry: Registry, digest: Digest) -> list[str]:
-        """Repositories that hold the blob: candidates for a mount without `from`."""
-        return await self._db.read(blobs.list_repositories_with, registry.uid, digest)
+    async def list_holders(self, registry: Registry, digest: Digest, may_read: Callable[[str], bool]) -> list[str]:
+        """Some repositories that hold the blob and may be read: where a mount without `from` takes it."""
+
+        def read(tx: Tx) -> list[str]:
+            readable: list[str] = []
+            last = ""
+            while not readable and (names := blobs.list_repositories_with(tx, registry.uid, digest, last)):
+                readable, last = list(filter(may_read, names)), names[-1]
+            return readable
+
+        return await self._db.read(read)
 
     async def expire(self) -> int:
         """Remove uploads whose time is over; returns how many."""
@@ -144,13 +231,15 @@ class Uploading:
         while expired := await self._db.read(uploads.list_expired):
             for registry_uid, uid in expired:
                 await self._store.abort(registry_uid, uid)
+                failpoint("expire.after_bytes")
                 await self._db.transact(uploads.remove, uid)
+                failpoint("expire.after_row")
             count += len(expired)
         return count
 
     # --- inside -------------------------------------------------------------------------------------------------
 
-    def _find_in(self, tx: Tx, registry: Registry, digest: Digest, sources: list[str]) -> int | None:
+    def _find_in(self, tx: Tx, registry: Registry, digest: Digest, sources: Sequence[str]) -> int | None:
         for name in sources:
             source = repositories.find(tx, registry.uid, name)
             if source is None or not source.attributes.read_enabled:
@@ -161,61 +250,61 @@ class Uploading:
         return None
 
     def _add_and_link(
-        self, tx: Tx, registry: Registry, name: RepositoryName, digest: Digest, size: int, uid: str
+        self, tx: Tx, registry: Registry, name: RepositoryName, digest: Digest, size: int, uid: str | None
     ) -> None:
         repository = ensure_repository(tx, registry, name)
-        if blobs.add(tx, registry.uid, digest, size):
+        failpoint("push.after_repository")
+        is_new = blobs.add(tx, registry.uid, digest, size)
+        if is_new:
             tx.emit(registry.stream, BlobAdded(digest=str(digest), size=size))
+        failpoint("push.after_blob_row")
         self._link(tx, registry, repository, digest)
-        uploads.remove(tx, uid)
+        failpoint("push.after_link_row")
+        if uid is not None:
+            uploads.remove(tx, uid)
+        if is_new:
+            take_room(tx, registry, size)
 
     def _link(self, tx: Tx, registry: Registry, repository: Repository, digest: Digest) -> None:
         if blobs.link(tx, repository.id, digest):
             tx.emit(registry.stream, BlobLinked(repository=repository.name, digest=str(digest)))
 
-    async def _check_open(self, registry: Registry, repository: RepositoryName, uid: str, principal: str) -> None:
-        if not await self._db.read(uploads.is_open, uid, registry.uid, repository, principal):
-            raise UploadUnknown(uid)
-
     @asynccontextmanager
-    async def _one_at_a_time(self, registry_uid: str, uid: str) -> AsyncGenerator[None]:
-        """A second request on an upload waits a moment for the first to notice that its client has gone."""
-        for _ in range(100):
-            if uid not in self._busy:
-                break
-            await asyncio.sleep(0.05)
-        else:
-            offset = await self._store.offset(registry_uid, uid)
+    async def _one_at_a_time(
+        self, registry: Registry, repository: RepositoryName, uid: str, principal: str
+    ) -> AsyncGenerator[bool]:
+        """Gives whether bytes of the upload are stored. Raises UploadUnknown.
+
+        A second request on an upload waits a moment for the first to notice that its client has gone.
+        """
+        if uid in self._busy:  # whom it does not belong to does not wait for it
+            await self._open.is_stored(registry, repository, uid, principal)
+        if not await self._wait_until_free(uid, tries=100):
+            offset = await self.offset(registry, repository, uid, principal)
             raise RangeNotSatisfiable("another request is writing to this upload; go on when it has ended", offset)
         self._busy.add(uid)
         try:
-            yield
+            yield await self._open.is_stored(registry, repository, uid, principal)
         finally:
             self._busy.discard(uid)
 
-
-def ensure_repository(tx: Tx, registry: Registry, name: RepositoryName) -> Repository:
-    """The repository, made on its first push, locked against other writers.
-
-    Raises Locked, and ResourceUnknown when the registry was deleted meanwhile.
-    """
-    found = repositories.find(tx, registry.uid, name, lock=True)
-    if found is None:
-        found = _create_repository(tx, registry, name)
-    check_writable(found)
-    return found
+    async def _wait_until_free(self, uid: str, *, tries: int) -> bool:
+        for _ in range(tries):
+            if uid not in self._busy:
+                return True
+            await asyncio.sleep(0.05)
+        return uid not in self._busy
 
 
-def _create_repository(tx: Tx, registry: Registry, name: RepositoryName) -> Repository:
-    if not repositories.lock_registry(tx, registry.uid):
-        raise ResourceUnknown("the registry was deleted")
-    found = repositories.find(tx, registry.uid, name, lock=True)  # made while we waited for the lock
-    if found is None:
-        found = repositories.insert_new(tx, registry.uid, name)
-        tx.emit(registry.stream, RepositoryCreated(repository=name))
-    return found
+def _check_place(offset: int, at: int | None) -> None:
+    """Raises RangeNotSatisfiable where a client would go on at another byte than the upload's end."""
+    if at is not None and at != offset:
+        raise RangeNotSatisfiable(f"the upload stands at byte {offset}, not at {at}: continue there", offset)
 
 
-def check_writable(repository: Repository | None) -> None:
-    if repository is not None and not repository.attributes.write_enabled:
-        raise Locked(f"the repository {repository.name} is locked against writing (writeEnabled is false)")
+async def _chain(parts: list[bytes], rest: Chunks | None) -> Chunks:
+    for part in parts:
+        yield part
+    if rest is not None:
+        async for chunk in rest:
+            yield chunk

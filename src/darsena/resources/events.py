@@ -37,6 +37,33 @@ class GroupDeleted(EventBody, frozen=True, kw_only=True):
     location: str
 
 
+class ManagedIdentityCreated(EventBody, frozen=True, kw_only=True):
+    """A user-assigned one; its principal has an event of its own."""
+
+    kind: ClassVar[str] = "managed_identity.created"
+
+    name: str
+    resource_group: str
+    location: str
+    object_id: str
+
+
+class ManagedIdentityUpdated(EventBody, frozen=True, kw_only=True):
+    kind: ClassVar[str] = "managed_identity.updated"
+
+    name: str
+    resource_group: str
+    changes: dict[str, Change]
+
+
+class ManagedIdentityDeleted(EventBody, frozen=True, kw_only=True):
+    kind: ClassVar[str] = "managed_identity.deleted"
+
+    name: str
+    resource_group: str
+    object_id: str
+
+
 class RegistryCreated(EventBody, frozen=True, kw_only=True):
     kind: ClassVar[str] = "registry.created"
 
@@ -78,3 +105,74 @@ class RegistryCredentialRegenerated(EventBody, frozen=True, kw_only=True):
     name: str
     resource_group: str
     password: str
+
+
+class ScopeMapCreated(EventBody, frozen=True, kw_only=True):
+    kind: ClassVar[str] = "scope_map.created"
+
+    resource_group: str
+    registry: str
+    name: str
+    actions: list[str]
+
+
+class ScopeMapUpdated(EventBody, frozen=True, kw_only=True):
+    """Tokens that are bound to it have these actions from now on."""
+
+    kind: ClassVar[str] = "scope_map.updated"
+
+    resource_group: str
+    registry: str
+    name: str
+    actions: list[str]
+
+
+class ScopeMapDeleted(EventBody, frozen=True, kw_only=True):
+    kind: ClassVar[str] = "scope_map.deleted"
+
+    resource_group: str
+    registry: str
+    name: str
+
+
+class TokenCreated(EventBody, frozen=True, kw_only=True):
+    kind: ClassVar[str] = "token.created"
+
+    resource_group: str
+    registry: str
+    name: str
+    scope_map: str
+    enabled: bool
+
+
+class TokenUpdated(EventBody, frozen=True, kw_only=True):
+    """What it is now; `passwords` names those it has left."""
+
+    kind: ClassVar[str] = "token.updated"
+
+    resource_group: str
+    registry: str
+    name: str
+    scope_map: str
+    enabled: bool
+    passwords: list[str]
+
+
+class TokenPasswordsGenerated(EventBody, frozen=True, kw_only=True):
+    """These passwords were made anew; the old ones, and tokens made from them, no longer hold."""
+
+    kind: ClassVar[str] = "token.passwords_generated"
+
+    resource_group: str
+    registry: str
+    name: str
+    passwords: list[str]
+    expires_at: int | None = None
+
+
+class TokenDeleted(EventBody, frozen=True, kw_only=True):
+    kind: ClassVar[str] = "token.deleted"
+
+    resource_group: str
+    registry: str
+    name: str

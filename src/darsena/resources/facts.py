@@ -21,5 +21,9 @@ def to_facts(row: RegistryRow, login_servers: LoginServers) -> RegistryFacts:
         anonymous_pull=row.properties.anonymous_pull_enabled,
         arm_audience_allowed=row.properties.arm_audience,
         abac=row.properties.abac,
+        tier=row.sku,
+        storage_limit_bytes=row.tier.storage_limit_bytes,
+        quarantine=row.properties.quarantine,
+        tasks_bypass=row.properties.tasks_bypass and row.properties.trusted_services_bypass,
         version=row.version,
     )

@@ -80,11 +80,18 @@ def _stamp(change: PropertiesChange, now_us: int) -> dict[str, Any]:
 def _check_tier(properties: Properties, tier: Tier) -> None:
     for gate in GATES:
         if gate.feature not in tier.features and getattr(properties, gate.field) != getattr(_DEFAULTS, gate.field):
-            what = gate.feature.value[0].upper() + gate.feature.value[1:]
-            message = f"{what} is not supported for the SKU {tier.name}. {_TIERS_LINK}"
-            raise RequestInvalid(message, f"properties.{gate.target}", code=gate.code)
+            check_feature(tier, gate.feature, f"properties.{gate.target}", code=gate.code)
     for usage, count in (("IPRules", len(properties.ip_rules)), ("VNetRules", len(properties.vnet_rules))):
         check_limit(tier, usage, count)
+
+
+def check_feature(tier: Tier, feature: Feature, target: str | None = None, *, code: str = "BadRequest") -> None:
+    """Raise RequestInvalid when the tier lacks the feature."""
+    if feature in tier.features:
+        return
+    what = feature.value[0].upper() + feature.value[1:]
+    verb = "are" if what.endswith("s") and not what.endswith("ss") else "is"
+    raise RequestInvalid(f"{what} {verb} not supported for the SKU {tier.name}. {_TIERS_LINK}", target, code=code)
 
 
 def check_limit(tier: Tier, usage: str, count: int) -> None:

@@ -67,12 +67,14 @@ def delete_group(
     subscription_id: str,
     name: str,
     delete_registry: Callable[[Tx, RegistryRow], object],
+    delete_others: Callable[[Tx, Group], object],
     on_scope_deleted: Sequence[Callable[[Tx, str], None]],
 ) -> Operation:
-    """Delete the group and, by `delete_registry`, all that is in it. The operation is finished and may be polled."""
+    """Delete the group and, by the two callables, all that is in it. The operation is finished and may be polled."""
     group = get_group(tx, subscription_id, name, lock=True)
     for registry in store.list_registries(tx, subscription_id, group=group.name):
         delete_registry(tx, registry)
+    delete_others(tx, group)
     for hook in on_scope_deleted:
         hook(tx, group.resource_id)
     store.delete_group(tx, group)

@@ -8,6 +8,7 @@ from darsena.core.errors import RequestInvalid
 
 REGISTRY_TYPE = "Microsoft.ContainerRegistry/registries"
 GROUP_TYPE = "Microsoft.Resources/resourceGroups"
+IDENTITY_TYPE = "Microsoft.ManagedIdentity/userAssignedIdentities"
 
 _GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\Z")
 
@@ -22,6 +23,10 @@ def group_path(subscription_id: str, group: str) -> str:
 
 def registry_path(subscription_id: str, group: str, registry: str) -> str:
     return f"{group_path(subscription_id, group)}/providers/{REGISTRY_TYPE}/{registry}"
+
+
+def identity_path(subscription_id: str, group: str, identity: str) -> str:
+    return f"{group_path(subscription_id, group)}/providers/{IDENTITY_TYPE}/{identity}"
 
 
 def parse_subscription(text: str) -> str:

@@ -46,6 +46,53 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AssignedIdentity:
+    """A user-assigned identity as a registry has it. It stays written here when the identity itself is deleted."""
+
+    resource_id: str
+    object_id: str
+    client_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryIdentity:
+    """`system_object_id` is the principal's that lives and dies with the registry."""
+
+    system_object_id: str | None = None
+    assigned: tuple[AssignedIdentity, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityChange:
+    """What a request says of a registry's identities. `assigned` maps ARM ids to whether they are to be there."""
+
+    system: bool
+    assigned: dict[str, bool]
+    replaces: bool
+    """Whether assigned identities that are not named go (PUT) or stay (PATCH)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserIdentity:
+    """A user-assigned managed identity, as a resource. `object_id` is its principal's."""
+
+    id: int
+    group_id: int
+    subscription_id: str
+    group: str
+    name: str
+    location: str
+    tags: Tags
+    object_id: str
+    client_id: str
+    system_data: SystemData
+
+    @property
+    def resource_id(self) -> str:
+        return ids.identity_path(self.subscription_id, self.group, self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Properties:
     """Everything of a registry that a client may set, with ACR's defaults. Stored as JSON: additions need a default."""
 
@@ -73,11 +120,14 @@ class Properties:
     retention: bool = False
     retention_days: int = 7
     retention_updated_us: int = 0
+    retention_enabled_us: int = 0
+    """When it was switched on, while it is; what lost its tag before is none of its business."""
     export: bool = True
     arm_audience: bool = True
     soft_delete: bool = False
     soft_delete_days: int = 7
     soft_delete_updated_us: int = 0
+    identity: RegistryIdentity = RegistryIdentity()
 
 
 class PropertiesChange(TypedDict, total=False):
@@ -147,6 +197,8 @@ class RegistryPut:
     sku: SkuName
     tags: Tags = field(default_factory=dict[str, str])
     properties: PropertiesChange = field(default_factory=lambda: PropertiesChange())
+    identity: IdentityChange | None = None
+    """None keeps what is there, as ARM does for every provider."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +208,7 @@ class RegistryPatch:
     sku: SkuName | None = None
     tags: Tags | None = None
     properties: PropertiesChange = field(default_factory=lambda: PropertiesChange())
+    identity: IdentityChange | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

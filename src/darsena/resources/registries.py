@@ -14,11 +14,13 @@ from darsena.journal import EventBody, subscription_stream
 from darsena.resources import gates, store
 from darsena.resources.events import Change, RegistryCreated, RegistryDeleted, RegistryUpdated
 from darsena.resources.groups import get_group
+from darsena.resources.identities import Identities
 from darsena.resources.locations import parse_location
 from darsena.resources.model import (
     Author,
     DomainNameScope,
     Group,
+    IdentityChange,
     NameAvailability,
     Page,
     Properties,
@@ -46,6 +48,7 @@ class Registries:
     """The hooks let other rooms make and remove what hangs on a registry; the counters feed usages and limits."""
 
     login_servers: LoginServers
+    identities: Identities
     on_created: Sequence[Hook] = ()
     on_admin_enabled: Sequence[Hook] = ()
     on_deleted: Sequence[Hook] = ()
@@ -130,8 +133,9 @@ class Registries:
             )
         _check_fixed(row.properties, body.properties)
         tier = TIERS[body.sku]
-        base = Properties(**{name: getattr(row.properties, name) for name in _FIXED})
+        base = Properties(**{name: getattr(row.properties, name) for name in (*_FIXED, "identity")})
         properties = gates.merge(base, _with_policies(body.properties), tier, tx.now_us)
+        properties = self._with_identity(tx, row.uid, row.name, row.subscription_id, properties, body.identity)
         return self._update(tx, row, replace(row, sku=body.sku, tags=body.tags, properties=properties), author), False
 
     def patch(
@@ -144,7 +148,14 @@ class Registries:
             row,
             sku=sku,
             tags=row.tags if body.tags is None else parse_tags(body.tags),
-            properties=gates.merge(row.properties, body.properties, TIERS[sku], tx.now_us),
+            properties=self._with_identity(
+                tx,
+                row.uid,
+                row.name,
+                row.subscription_id,
+                gates.merge(row.properties, body.properties, TIERS[sku], tx.now_us),
+                body.identity,
+            ),
         )
         return self._update(tx, row, after, author)
 
@@ -179,10 +190,13 @@ class Registries:
 
     def _create(self, tx: Tx, group: Group, name: RegistryName, body: RegistryPut, author: Author) -> RegistryRow:
         properties = gates.merge(Properties(), _with_policies(body.properties), TIERS[body.sku], tx.now_us)
+        properties = _note_retention(Properties(), properties, tx.now_us)
         label = self.login_servers.make_label(name, properties.domain_name_scope, group.subscription_id, group.name)
+        uid = new_uid()
+        properties = self._with_identity(tx, uid, str(name), group.subscription_id, properties, body.identity)
         draft = RegistryRow(
             id=0,
-            uid=new_uid(),
+            uid=uid,
             group_id=group.id,
             subscription_id=group.subscription_id,
             group=group.name,
@@ -207,11 +221,26 @@ class Registries:
         self._emit(tx, group.subscription_id, event)
         return self.get(tx, group.subscription_id, group.name, name)
 
+    def _with_identity(
+        self,
+        tx: Tx,
+        uid: str,
+        name: str,
+        subscription_id: str,
+        properties: Properties,
+        change: IdentityChange | None,
+    ) -> Properties:
+        if change is None:
+            return properties
+        identity = self.identities.apply(tx, uid, name, subscription_id, properties.identity, change)
+        return replace(properties, identity=identity)
+
     def _update(self, tx: Tx, before: RegistryRow, after: RegistryRow, author: Author) -> RegistryRow:
         if after.sku != before.sku:
             self._check_fits(tx, before, TIERS[after.sku])
         after = replace(
             after,
+            properties=_note_retention(before.properties, after.properties, tx.now_us),
             version=before.version + 1,
             system_data=replace(before.system_data, modified_by=author, modified_at_us=tx.now_us),
         )
@@ -249,6 +278,12 @@ def _with_policies(change: PropertiesChange) -> PropertiesChange:
     """A PUT says something of every policy: what it leaves out, it sets to the default."""
     defaults = Properties()
     return {"retention": defaults.retention, "soft_delete": defaults.soft_delete, **change}
+
+
+def _note_retention(before: Properties, after: Properties, now_us: int) -> Properties:
+    if not after.retention:
+        return replace(after, retention_enabled_us=0)
+    return replace(after, retention_enabled_us=before.retention_enabled_us if before.retention else now_us)
 
 
 def _check_fixed(properties: Properties, change: PropertiesChange) -> None:

@@ -11,8 +11,11 @@ from darsena.identity.model import RegistryFacts
 from darsena.jobs.wake import Wake
 from darsena.journal import subscription_stream
 from darsena.resources import groups, store
+from darsena.resources.activity import Activity, list_activity
 from darsena.resources.events import RegistryCredentialRegenerated
 from darsena.resources.facts import to_facts
+from darsena.resources.identities import Identities, Principals
+from darsena.resources.ids import subscription_path
 from darsena.resources.lookup import RegistryLookup
 from darsena.resources.model import (
     Author,
@@ -26,6 +29,7 @@ from darsena.resources.model import (
     RegistryRow,
     Tags,
     Usage,
+    UserIdentity,
 )
 from darsena.resources.naming import LoginServers
 from darsena.resources.registries import Counter, Hook, Registries
@@ -61,6 +65,7 @@ class ResourceService:
         login_servers: LoginServers,
         keys: Keys,
         passwords: AdminPasswords,
+        principals: Principals,
         on_registry_deleted: Sequence[Hook] = (),
         on_scope_deleted: Sequence[Hook] = (),
         counters: Mapping[str, Counter] | None = None,
@@ -72,6 +77,7 @@ class ResourceService:
         self.changed = Wake()
         self.registries = Registries(
             login_servers=login_servers,
+            identities=Identities(principals=principals, on_scope_deleted=on_scope_deleted),
             on_created=(keys.create,),
             on_admin_enabled=(passwords.ensure,),
             on_deleted=(*on_registry_deleted, passwords.delete, keys.destroy),
@@ -98,6 +104,28 @@ class ResourceService:
 
     def facts(self, row: RegistryRow) -> RegistryFacts:
         return to_facts(row, self.login_servers)
+
+    def find_scope(self, tx: Tx, subscription_id: str, group: str | None = None, registry: str | None = None) -> str:
+        """The ARM id of the subscription, group or registry, with the names as they are written; nobody deletes it
+        before this transaction ends. Raises ResourceUnknown."""
+        if group is None:
+            return subscription_path(subscription_id)
+        if registry is None:
+            return groups.get_group(tx, subscription_id, group, lock=True).resource_id
+        return self.registries.get(tx, subscription_id, group, registry, lock=True).resource_id
+
+    async def check_scope(self, subscription_id: str, group: str | None, registry: str | None) -> None:
+        """Raises ResourceUnknown when there is no such group or registry."""
+        if registry is not None and group is not None:
+            await self.read_registry(subscription_id, group, registry)
+        elif group is not None:
+            await self.get_group(subscription_id, group)
+
+    async def list_activity(
+        self, subscription_id: str, *, before: int | None = None, since_us: int = 0, limit: int = 100
+    ) -> Page[Activity]:
+        """What was changed on the control plane, the newest first."""
+        return await self._db.read(list_activity, subscription_id, before=before, since_us=since_us, limit=limit)
 
     # --- groups -------------------------------------------------------------------------------------------------------
 
@@ -128,7 +156,12 @@ class ResourceService:
         """With everything in it. The operation outlives the group."""
         rows = self.registries
         return await self._db.transact(
-            groups.delete_group, subscription_id, name, rows.delete_row, rows.on_scope_deleted
+            groups.delete_group,
+            subscription_id,
+            name,
+            rows.delete_row,
+            rows.identities.delete_group,
+            rows.on_scope_deleted,
         )
 
     async def get_operation(self, subscription_id: str, id_: str) -> Operation:
@@ -170,6 +203,41 @@ class ResourceService:
             return self.registries.list_usages(tx, self.get_registry(tx, subscription_id, group, name))
 
         return await self._db.read(read)
+
+    # --- user-assigned identities -------------------------------------------------------------------------------------
+
+    async def get_identity(self, subscription_id: str, group: str, name: str) -> UserIdentity:
+        """Raises ResourceUnknown."""
+        return await self._db.read(self.registries.identities.get, subscription_id, group, name)
+
+    async def list_identities(
+        self, subscription_id: str, *, group: str | None = None, after: str = "", limit: int = 100
+    ) -> Page[UserIdentity]:
+        listing = self.registries.identities.list_page
+        return await self._db.read(listing, subscription_id, group=group, after=after, limit=limit)
+
+    async def put_identity(
+        self,
+        subscription_id: str,
+        group: str,
+        name: str,
+        *,
+        location: str | None,
+        tags: Tags | None,
+        author: Author,
+    ) -> tuple[UserIdentity, bool]:
+        """The identity and whether it is new; its principal is made with it."""
+        put = self.registries.identities.put
+        return await self._db.transact(put, subscription_id, group, name, location, tags, author)
+
+    async def patch_identity(
+        self, subscription_id: str, group: str, name: str, *, tags: Tags | None, author: Author
+    ) -> UserIdentity:
+        return await self._db.transact(self.registries.identities.patch, subscription_id, group, name, tags, author)
+
+    async def delete_identity(self, subscription_id: str, group: str, name: str) -> bool:
+        """False when there was none. Its principal and its roles go with it."""
+        return await self._db.transact(self.registries.identities.delete, subscription_id, group, name)
 
     # --- credentials --------------------------------------------------------------------------------------------------
 

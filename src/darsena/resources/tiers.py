@@ -29,6 +29,8 @@ class Feature(StrEnum):
     EXPORT_POLICY = "disabling export"
     CONNECTED_REGISTRIES = "connected registries"
     AGENT_POOLS = "agent pools"
+    PRIVATE_LINK = "private endpoints"
+    TRANSFER = "transfer pipelines"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ data key (256 random bits, one per registry and one for the system)
 
 from __future__ import annotations
 
+import hmac
 import os
 import struct
 from typing import TypeAlias
@@ -33,12 +34,14 @@ _VALUE_PURPOSE = b"darsena value 1"
 class DataKey:
     """256 secret bits; never used to encrypt anything itself. Does not show itself in `repr`."""
 
-    __slots__ = ("_secret",)
+    __slots__ = ("_secret", "_signing")
 
     def __init__(self, secret: bytes) -> None:
         if len(secret) != KEY_BYTES:
             raise ValueError(f"a data key has {KEY_BYTES} bytes")
         self._secret = secret
+        self._signing: dict[bytes, bytes] = {}
+        """Keys of `sign` by purpose."""
 
     @staticmethod
     def generate() -> bytes:
@@ -46,6 +49,13 @@ class DataKey:
 
     def derive(self, salt: bytes, purpose: bytes) -> AESGCM:
         return AESGCM(HKDF(SHA256(), KEY_BYTES, salt, purpose).derive(self._secret))
+
+    def sign(self, purpose: bytes, message: bytes) -> bytes:
+        """32 bytes of HMAC-SHA-256 under a key that serves this purpose only."""
+        key = self._signing.get(purpose)
+        if key is None:
+            key = self._signing[purpose] = HKDF(SHA256(), KEY_BYTES, None, purpose).derive(self._secret)
+        return hmac.digest(key, message, "sha256")
 
 
 def associated(*fields: str) -> bytes:

@@ -145,6 +145,7 @@ def remove_file(path: Path) -> bool:
         os.unlink(path)
     except FileNotFoundError:
         return False
+    failpoint("file.after_unlink")
     sync_folder(path.parent)
     return True
 

@@ -110,6 +110,10 @@ class Keyring:
         """Raises ContentCorrupt unless `seal` made it for exactly this owner, kind and id."""
         return unseal_value(self.key(owner), owner, kind, id, sealed)
 
+    def sign(self, owner: str, purpose: bytes, message: bytes) -> bytes:
+        """32 bytes that only the owner's key gives for this message: see DataKey.sign."""
+        return self.key(owner).sign(purpose, message)
+
     # --- inside -------------------------------------------------------------------------------------------------
 
     def _unwrap(self, row: tuple[bytes, str] | None, owner: str) -> DataKey:

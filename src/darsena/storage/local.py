@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from darsena.core.failpoints import failpoint
 from darsena.storage.keyring import Keyring
 from darsena.storage.layout import Layout, is_registry, is_temporary
 from darsena.storage.local_blobs import LocalBlobs
@@ -52,6 +53,7 @@ def _sweep(folder: Path, before_us: int) -> int:
     for path, _ in _old_temporaries(folder, before_us):
         with suppress(FileNotFoundError):
             os.unlink(path)
+            failpoint("sweep.after_unlink")
             removed += 1
     return removed
 

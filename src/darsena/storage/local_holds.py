@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 from darsena.core.digest import Digest
 from darsena.core.failpoints import failpoint
 from darsena.storage import disk
 from darsena.storage.layout import temporary_beside
 from darsena.storage.port import ChooseBlobs, StoredBlob
-from darsena.storage.workers import Workers
+from darsena.storage.workers import Workers, settle
+
+T = TypeVar("T")
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_PARTS = 8
+_TOGETHER = 16
 
 
 @asynccontextmanager
@@ -66,14 +71,20 @@ async def remove_free(
             await workers.disk(_lock_alone, {path.parent for path in places.values()}, locked)
             ours = [digest for digest, path in places.items() if path.parent in locked]
             chosen = await choose(ours) if ours else set[Digest]()
-            going = {digest: places[digest] for digest in ours if digest in chosen}
-            await workers.disk(_set_aside, going, before_us, set_aside, kept)
+            going = [(digest, places[digest]) for digest in ours if digest in chosen]
+            await _spread(workers, lambda part: _set_aside(part, before_us, set_aside, kept), going)
         finally:
             _close(locked.values())
     finally:
         if kept is None:
-            await workers.disk(_unlink, [path for path, _ in set_aside])
+            await _spread(workers, _unlink, [path for path, _ in set_aside])
     return [found for _, found in set_aside]
+
+
+async def _spread(workers: Workers, fn: Callable[[Sequence[T]], None], items: Sequence[T]) -> None:
+    """Do it in several threads where there are many: each file waits for the disk's journal by itself."""
+    size = max(_TOGETHER, -(-len(items) // _PARTS))
+    await settle([workers.start_disk(fn, items[at : at + size]) for at in range(0, len(items), size)])
 
 
 def _lock_alone(folders: set[Path], locked: dict[Path, int]) -> None:
@@ -90,11 +101,14 @@ def _lock_alone(folders: set[Path], locked: dict[Path, int]) -> None:
 
 
 def _set_aside(
-    places: Mapping[Digest, Path], before_us: int, set_aside: list[tuple[Path, StoredBlob]], kept: Path | None
+    places: Sequence[tuple[Digest, Path]],
+    before_us: int,
+    set_aside: list[tuple[Path, StoredBlob]],
+    kept: Path | None,
 ) -> None:
     if kept is not None:
         disk.ensure_folder(kept.parent)
-    for digest, path in places.items():
+    for digest, path in places:
         with suppress(FileNotFoundError):
             status = os.stat(path)
             written_us = status.st_mtime_ns // 1000

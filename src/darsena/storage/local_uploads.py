@@ -133,6 +133,10 @@ class LocalUploads:
         await self._workers.disk(disk.remove_file, self._layout.upload(registry, upload))
         self._forget(registry, upload)
 
+    async def put(self, registry: str, content: bytes, expected: Digest) -> int:
+        await self._keyring.load(registry)
+        return await self._workers.disk(self._put, registry, content, expected)
+
     async def list(self, registry: str) -> AsyncIterator[StoredUpload]:
         for found in await self._workers.disk(_list, self._layout.uploads(registry)):
             yield found
@@ -219,6 +223,7 @@ class LocalUploads:
             self._rewrite(session.file, registry, expected, target)
             failpoint("commit.before_remove")
             disk.remove_file(session.file.path)
+            failpoint("commit.after_remove")
             return
         try:
             session.file.write_end(str(expected))
@@ -245,6 +250,16 @@ class LocalUploads:
         finally:
             writer.discard()
 
+    def _put(self, registry: str, content: bytes, expected: Digest) -> int:
+        expected.check(Digest.of(content, expected.algorithm))
+        target = self._layout.blob(registry, expected)
+        writer = ObjectWriter(target, self._keyring.key(registry), registry, BLOB, str(expected))
+        try:
+            failpoint("put.before_content")
+            return writer.publish(content)
+        finally:
+            writer.discard()
+
     async def _committed_before(self, registry: str, upload: str, expected: Digest) -> int:
         size = await self._blobs.stat(registry, expected)
         if size is None:
@@ -266,6 +281,7 @@ def _create(path: Path) -> None:
     try:
         failpoint("begin.before_header")
         disk.write_all(fd, 0, [new_header()])
+        failpoint("begin.after_header")
     except OSError:
         os.unlink(path)
         raise

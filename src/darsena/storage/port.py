@@ -39,6 +39,10 @@ class StoredBlob:
 ChooseBlobs = Callable[[Sequence[Digest]], Awaitable[set[Digest]]]
 
 
+WHOLE_BYTES = 1 << 20
+"""What is put in one go, without an upload that could be continued: at most one segment."""
+
+
 class BlobReader(Protocol):
     async def stat(self, registry: str, digest: Digest) -> int | None:
         """The blob's size, or None."""
@@ -138,6 +142,13 @@ class UploadStore(Protocol):
 
     async def abort(self, registry: str, upload: str) -> None:
         """Idempotent."""
+        ...
+
+    async def put(self, registry: str, content: bytes, expected: Digest) -> int:
+        """Make these bytes, at most WHOLE_BYTES, the blob `expected` without an upload; returns their number.
+
+        Raises DigestMismatch; nothing stays then, nor after any other error.
+        """
         ...
 
     def list(self, registry: str) -> AsyncIterator[StoredUpload]: ...

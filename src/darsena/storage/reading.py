@@ -23,10 +23,6 @@ from darsena.storage.frames import (
 )
 from darsena.storage.workers import Workers
 
-PIECE_BYTES = 256 << 10
-"""What `read` yields at a time. The HTTP server queues several for each slow reader: 32 readers cost 85 MB with this,
-130 with 512 KiB (and twice the processor time: the allocator gives such pieces back each time), 240 with 1 MiB."""
-
 _READ_AHEAD_BYTES = 8 * STRIDE
 _SMALL_BYTES = HEADER_BYTES + STRIDE + END_BYTES
 
@@ -103,6 +99,7 @@ async def pieces(
 ) -> AsyncIterator[bytes]:
     """The plaintext [start, stop) in pieces. Raises RangeNotSatisfiable and what `open_object` raises."""
     opened: list[StoredObject] = []  # reached also when we are cancelled while it is opened
+    rest = workers.readers.enter()
     try:
         await workers.disk(lambda: opened.append(open_object()))
         stored = opened[0]
@@ -110,17 +107,20 @@ async def pieces(
         stop = size if stop is None else min(stop, size)
         if start < 0 or start > size:
             raise RangeNotSatisfiable(f"the content has {size} bytes; a range from {start} is outside it", size)
-        for index in range(start // SEGMENT_BYTES, -(-stop // SEGMENT_BYTES)):
+        at = start
+        while at < stop:
+            index = at // SEGMENT_BYTES
             plaintext = stored.read_frame_now(index, scratch)
             if plaintext is None:
                 plaintext = await workers.disk(stored.read_frame, index)
             first = index * SEGMENT_BYTES
-            low, high = max(start - first, 0), min(stop - first, len(plaintext))
-            waiting = [plaintext[at : min(at + PIECE_BYTES, high)] for at in range(low, high, PIECE_BYTES)][::-1]
-            del plaintext  # a slow reader holds what it has not had yet, not the whole segment
-            while waiting:
-                yield waiting.pop()
+            rest.cut(plaintext, at - first, min(stop - first, len(plaintext)), workers.readers.piece_bytes)
+            del plaintext
+            while rest.pieces:  # emptied meanwhile where the reader waits for long
+                at += len(rest.pieces[-1])
+                yield rest.take()
     finally:
+        workers.readers.leave(rest)
         for stored in opened:
             stored.close()
 

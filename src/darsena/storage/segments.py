@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import mmap
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
@@ -18,8 +19,8 @@ class Segments:
 
     def __init__(self, start: Start) -> None:
         self._start = start
-        self._buffer = bytearray(SEGMENT_BYTES)
-        self._spare: bytearray | None = None
+        self._buffer = _new_buffer()
+        self._spare: mmap.mmap | None = None
         self._filled = 0
         self._writing: Sequence[asyncio.Future[Any]] = ()
         self.write_failed = False
@@ -48,7 +49,7 @@ class Segments:
     async def _hand_over(self) -> None:
         await self._settle()
         self._writing = self._start(memoryview(self._buffer))
-        self._buffer, self._spare = self._spare or bytearray(SEGMENT_BYTES), self._buffer
+        self._buffer, self._spare = self._spare or _new_buffer(), self._buffer
         self._filled = 0
 
     async def _settle(self) -> None:
@@ -57,3 +58,8 @@ class Segments:
             await settle(writing)
         finally:
             self.write_failed = self.write_failed or any(future.exception() is not None for future in writing)
+
+
+def _new_buffer() -> mmap.mmap:
+    """Memory is taken as it is written to: an upload that stands still after its first bytes costs a page."""
+    return mmap.mmap(-1, SEGMENT_BYTES)

@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
+from darsena.core.threads import Threads
 from darsena.storage.disk import problem_of
+from darsena.storage.slow_readers import Readers
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -22,8 +23,9 @@ _DISK_THREADS = 16
 
 class Workers:
     def __init__(self, disk_threads: int = _DISK_THREADS) -> None:
-        self._disk = ThreadPoolExecutor(disk_threads, thread_name_prefix="store-disk")
-        self._cpu = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="store-cpu")
+        self._disk = Threads(disk_threads, "store-disk")
+        self._cpu = Threads(os.cpu_count() or 1, "store-cpu")
+        self.readers = Readers()
 
     async def disk(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `fn` in a thread for files. OSError comes out as StorageFull or Unavailable.
@@ -41,29 +43,38 @@ class Workers:
         return future.result()
 
     def start_disk(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
-        return asyncio.get_running_loop().run_in_executor(self._disk, lambda: _guarded(fn, *args, **kwargs))
+        return self._disk.start(lambda: _guarded(fn, *args, **kwargs))
 
     def start_cpu(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
-        return asyncio.get_running_loop().run_in_executor(self._cpu, lambda: _guarded(fn, *args, **kwargs))
+        return self._cpu.start(lambda: _guarded(fn, *args, **kwargs))
 
     async def close(self) -> None:
-        await asyncio.to_thread(self._disk.shutdown, wait=True)
-        await asyncio.to_thread(self._cpu.shutdown, wait=True)
+        self.readers.close()
+        await asyncio.to_thread(self._disk.close)
+        await asyncio.to_thread(self._cpu.close)
 
 
 async def settle(futures: Sequence[asyncio.Future[Any]]) -> None:
     """Wait until all have ended, then raise CancelledError if we were cancelled, else the first failure."""
     cancelled = False
-    while waiting := [future for future in futures if not future.done()]:
-        try:
-            await asyncio.wait(waiting)
-        except asyncio.CancelledError:
-            cancelled = True
+    for future in futures:
+        while not future.done():
+            try:
+                await _wait(future)
+            except asyncio.CancelledError:
+                cancelled = True
     failed = [future for future in futures if future.exception() is not None]
     if cancelled:
         raise asyncio.CancelledError
     if failed:
         failed[0].result()
+
+
+def _wait(future: asyncio.Future[Any]) -> asyncio.Future[None]:
+    """Done when `future` is; cancelling it leaves `future` alone."""
+    waiter: asyncio.Future[None] = future.get_loop().create_future()
+    future.add_done_callback(lambda _: None if waiter.done() else waiter.set_result(None))
+    return waiter
 
 
 def _guarded(fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

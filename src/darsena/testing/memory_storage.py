@@ -187,6 +187,12 @@ class MemoryUploads:
     async def abort(self, registry: str, upload: str) -> None:
         self._registries[registry].uploads.pop(upload, None)
 
+    async def put(self, registry: str, content: bytes, expected: Digest) -> int:
+        expected.check(Digest.of(content, expected.algorithm))
+        self._registries[registry].blobs[expected] = content
+        self._registries[registry].written[expected] = self._clock.now_us()
+        return len(content)
+
     async def list(self, registry: str) -> AsyncIterator[StoredUpload]:
         for name, found in dict(self._registries[registry].uploads).items():
             yield StoredUpload(upload=name, stored_bytes=len(found.content), written_us=found.written_us)

@@ -76,6 +76,13 @@ class IdentityBody(Body, frozen=True, kw_only=True):
     user_assigned_identities: dict[str, Any] | None = None
 
 
+class IdentityResourceBody(Body, frozen=True, kw_only=True):
+    """Of a user-assigned identity; whatever else it says is the server's to say."""
+
+    location: str | None = None
+    tags: dict[str, str] | None = None
+
+
 class RegistryPropertiesBody(Body, frozen=True, kw_only=True):
     admin_user_enabled: bool | None = None
     anonymous_pull_enabled: bool | None = None

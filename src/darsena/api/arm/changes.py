@@ -13,14 +13,20 @@ from darsena.api.arm.bodies import (
     RegistryPropertiesBody,
     SkuBody,
 )
-from darsena.core.errors import NotImplementedHere, RequestInvalid
+from darsena.core.errors import RequestInvalid
 from darsena.resources.locations import parse_location
-from darsena.resources.model import PropertiesChange, RegistryPatch, RegistryPut
+from darsena.resources.model import IdentityChange, PropertiesChange, RegistryPatch, RegistryPut
 from darsena.resources.tiers import TIERS, SkuName
 from darsena.resources.validate import parse_days, parse_ip_rules, parse_vnet_rules
 
 T = TypeVar("T")
 
+_IDENTITY_KINDS: Mapping[str, frozenset[str]] = {
+    "None": frozenset(),
+    "SystemAssigned": frozenset({"system"}),
+    "UserAssigned": frozenset({"user"}),
+    "SystemAssigned,UserAssigned": frozenset({"system", "user"}),
+}
 _STATUS: Mapping[str, bool] = {"enabled": True, "disabled": False}
 _SWITCH: Mapping[str, bool] = {"Enabled": True, "Disabled": False}
 _SCOPES = ("Unsecure", "TenantReuse", "SubscriptionReuse", "ResourceGroupReuse", "NoReuse")
@@ -79,13 +85,22 @@ def parse_put(body: RegistryBody) -> RegistryPut:
     sku = _sku(body.sku)
     if sku is None:
         raise RequestInvalid("The property 'sku.name' is required: Basic, Standard or Premium.", "sku.name")
-    _check_identity(body.identity)
-    return RegistryPut(location=location, sku=sku, tags=body.tags or {}, properties=_properties(body.properties))
+    return RegistryPut(
+        location=location,
+        sku=sku,
+        tags=body.tags or {},
+        properties=_properties(body.properties),
+        identity=_identity(body.identity, replaces=True),
+    )
 
 
 def parse_patch(body: RegistryBody) -> RegistryPatch:
-    _check_identity(body.identity)
-    return RegistryPatch(sku=_sku(body.sku), tags=body.tags, properties=_properties(body.properties))
+    return RegistryPatch(
+        sku=_sku(body.sku),
+        tags=body.tags,
+        properties=_properties(body.properties),
+        identity=_identity(body.identity, replaces=False),
+    )
 
 
 def _sku(body: SkuBody | None) -> SkuName | None:
@@ -102,12 +117,22 @@ def _sku(body: SkuBody | None) -> SkuName | None:
     return choose(body.name, names, "sku.name")
 
 
-def _check_identity(body: IdentityBody | None) -> None:
+def _identity(body: IdentityBody | None, *, replaces: bool) -> IdentityChange | None:
+    """None when nothing is said of it. The type says which kinds there are to be; what it leaves out goes."""
     if body is None or body.type is None:
-        return
-    kinds = ("None", "SystemAssigned", "UserAssigned", "SystemAssigned, UserAssigned", "SystemAssigned,UserAssigned")
-    if choose(body.type, {kind: kind for kind in kinds}, "identity.type") != "None":
-        raise NotImplementedHere("Managed identities of registries are not in this version: leave 'identity' out.")
+        return None
+    kinds = choose(body.type.replace(" ", ""), _IDENTITY_KINDS, "identity.type")
+    named = body.user_assigned_identities or {}
+    if "user" not in kinds:
+        return IdentityChange(system="system" in kinds, assigned={}, replaces=True)
+    assigned = {resource_id: value is not None for resource_id, value in named.items()}
+    if replaces and not any(assigned.values()):
+        raise RequestInvalid(
+            "The identity type 'UserAssigned' needs at least one of 'userAssignedIdentities'.",
+            "identity.userAssignedIdentities",
+            code="InvalidIdentityValues",
+        )
+    return IdentityChange(system="system" in kinds, assigned=assigned, replaces=replaces)
 
 
 def _properties(body: RegistryPropertiesBody | None) -> PropertiesChange:
@@ -122,6 +147,8 @@ def _properties(body: RegistryPropertiesBody | None) -> PropertiesChange:
             change[name] = choose(text, meanings, f"properties.{wire}")
     if body.encryption is not None and body.encryption.status is not None:
         change["customer_key"] = choose(body.encryption.status, _STATUS, "properties.encryption.status")
+    elif body.encryption is not None and body.encryption.key_vault_properties:
+        change["customer_key"] = True  # a key without a status is meant to be used
     if body.network_rule_set is not None:
         change |= _network(body.network_rule_set)
     if body.policies is not None:

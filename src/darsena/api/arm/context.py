@@ -7,14 +7,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from darsena.api.forms import client_address
 from darsena.api.http import Headers, Request, Response, json_response
 from darsena.api.problems import arm_response
 from darsena.api.router import Route
-from darsena.core.errors import AccessDenied, Problem, RequestInvalid, ResourceUnknown, Unauthenticated
+from darsena.core.errors import AccessDenied, ChildUnknown, Problem, RequestInvalid, ResourceUnknown, Unauthenticated
 from darsena.core.ids import new_guid
 from darsena.db import set_caller
 from darsena.identity.model import Principal
-from darsena.resources.ids import group_path, parse_subscription, registry_path, subscription_path
+from darsena.resources.ids import group_path, identity_path, parse_subscription, registry_path, subscription_path
 from darsena.resources.model import Author
 from darsena.resources.service import ResourceService
 
@@ -63,11 +64,25 @@ class Call:
     @property
     def base_url(self) -> str:
         """Scheme, host and port that the client used: links point there."""
-        return f"https://{self.request.host}" if self.request.host else self.context.control_url
+        return f"{self.request.scheme}://{self.request.host}" if self.request.host else self.context.control_url
 
     @property
     def api_version(self) -> str:
         return find_api_version(self.request)
+
+    @property
+    def scope(self) -> str:
+        """The ARM id that the path is about, with names as the path has them."""
+        return _scope(self)
+
+    def query_option(self, name: str) -> str:
+        """Of the query; names compare without case. Empty when it is absent."""
+        return next((value for key, value in self.request.query_list if key.lower() == name.lower()), "")
+
+    @property
+    def address(self) -> str:
+        """Of the client as the server sees it; empty when it cannot tell."""
+        return client_address(self.request)
 
     @property
     def subscription_id(self) -> str:
@@ -159,7 +174,7 @@ async def _admit(call: Call, action: str | None) -> None:
     """Authentication, then the subscription, then rights: who may not see a thing does not learn if it is there."""
     principal = await call.context.gate.authenticate_arm(call.request.headers.get(b"authorization"))
     call.principal = principal
-    set_caller(principal.actor, call.request_id)
+    set_caller(principal.actor, call.request_id, call.address)
     _check_names(call.request)
     if "subscription" in call.request.params:
         _check_subscription(call)
@@ -185,6 +200,8 @@ def _scope(call: Call) -> str:
     params = call.request.params
     if "registry" in params:
         return registry_path(call.subscription_id, params["group"], params["registry"])
+    if "identity" in params:
+        return identity_path(call.subscription_id, params["group"], params["identity"])
     if "group" in params:
         return group_path(call.subscription_id, params["group"])
     return subscription_path(call.subscription_id) if "subscription" in params else "/"
@@ -198,7 +215,7 @@ def _refuse(call: Call, problem: Problem) -> Response:
             f'Bearer authorization_uri="{call.base_url}/adfs", error="invalid_token", '
             'error_description="The access token is missing, invalid or expired."',
         )
-    if isinstance(problem, ResourceUnknown):
+    if isinstance(problem, ResourceUnknown) and not isinstance(problem, ChildUnknown):
         response.header("x-ms-failure-cause", "gateway")
     return response
 
@@ -212,6 +229,7 @@ def _identify(call: Call, response: Response) -> Response:
         client_id = call.request.header("x-ms-client-request-id")
         if _GUID.match(client_id):
             response.header("x-ms-client-request-id", client_id)
-    response.header("cache-control", "no-cache")
+    if not any(name == b"cache-control" for name, _ in response.headers):
+        response.header("cache-control", "no-cache")
     response.header("x-content-type-options", "nosniff")
     return response

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from darsena.api.arm import (
     groups,
+    identities,
     metadata,
     operations,
     providers,
@@ -37,5 +38,5 @@ class ArmEdge:
             subscription_id=subscription_id,
             display_name=display_name,
         )
-        rooms = (metadata, subscriptions, providers, groups, resource_list, registries, operations)
+        rooms = (metadata, subscriptions, providers, groups, resource_list, registries, identities, operations)
         self.routes: list[Route] = [route for room in rooms for route in room.list_routes(self.context)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from darsena.api.arm import views
@@ -13,6 +14,14 @@ from darsena.resources.ids import subscription_path
 from darsena.resources.locations import REGIONS
 
 TAG = "Providers"
+
+
+def _spell(name: str) -> str:
+    """`scopeMaps` as `Scope maps`."""
+    words = re.sub(r"([A-Z])", r" \1", name).lower()
+    return words[0].upper() + words[1:]
+
+
 REGISTRY_VERSIONS = (
     "2026-09-01-preview", "2026-03-01-preview", "2026-01-01-preview", "2025-11-01", "2025-05-01-preview", "2025-04-01",
     "2025-03-01-preview", "2024-11-01-preview", "2023-11-01-preview", "2023-08-01-preview", "2023-07-01",
@@ -23,6 +32,12 @@ REGISTRY_VERSIONS = (
 """Named for clients that choose from them; any other is accepted too."""
 TASKS_VERSIONS = ("2025-03-01-preview", "2019-06-01-preview", "2019-04-01", "2018-09-01")
 _GROUP_VERSIONS = ("2024-11-01", "2022-09-01", "2021-04-01", "2020-06-01", "2019-10-01", "2018-05-01")
+
+_ROLE_VERSIONS = ("2022-04-01", "2020-04-01-preview", "2018-01-01-preview", "2015-07-01")
+_CHILDREN = (
+    "replications", "webhooks", "scopeMaps", "tokens", "cacheRules", "credentialSets", "connectedRegistries",
+    "privateEndpointConnections", "exportPipelines", "importPipelines", "pipelineRuns",
+)  # fmt: skip
 
 _TYPES: dict[str, dict[str, Sequence[str]]] = {
     "Microsoft.ContainerRegistry": {
@@ -36,9 +51,23 @@ _TYPES: dict[str, dict[str, Sequence[str]]] = {
         "registries/listCredentials": REGISTRY_VERSIONS,
         "registries/regenerateCredential": REGISTRY_VERSIONS,
         "registries/listUsages": REGISTRY_VERSIONS,
+        "registries/generateCredentials": REGISTRY_VERSIONS,
+        "registries/importImage": REGISTRY_VERSIONS,
+        "registries/privateLinkResources": REGISTRY_VERSIONS,
+        **{f"registries/{name}": REGISTRY_VERSIONS for name in _CHILDREN},
         "checkNameAvailability": REGISTRY_VERSIONS,
         "operations": REGISTRY_VERSIONS,
         "locations/operationResults": REGISTRY_VERSIONS,
+    },
+    "Microsoft.Authorization": {
+        "roleAssignments": _ROLE_VERSIONS,
+        "roleDefinitions": _ROLE_VERSIONS,
+    },
+    "Microsoft.Insights": {
+        "eventtypes/values": ("2015-04-01",),
+    },
+    "Microsoft.ManagedIdentity": {
+        "userAssignedIdentities": ("2024-11-30", "2023-01-31", "2022-01-31-preview", "2018-11-30"),
     },
     "Microsoft.Resources": {
         "tenants": _GROUP_VERSIONS,
@@ -52,8 +81,15 @@ _TYPES: dict[str, dict[str, Sequence[str]]] = {
         "subscriptions/resources": _GROUP_VERSIONS,
     },
 }
-_TAGGED = frozenset({"registries", "resourceGroups", "subscriptions/resourceGroups"})
+_TAGGED = frozenset({"registries", "userAssignedIdentities", "resourceGroups", "subscriptions/resourceGroups"})
 
+_RESOURCES = (
+    ("tasks", "Tasks"),
+    ("taskRuns", "Task runs"),
+    ("agentPools", "Agent pools"),
+    *((name, _spell(name)) for name in _CHILDREN),
+)
+"""(type below a registry, how people call many of it)"""
 _ACTIONS: tuple[tuple[str, str, str, bool], ...] = (
     ("register/action", "", "Registers the subscription for the container registry resource provider", False),
     ("checkNameAvailability/read", "", "Checks whether a container registry name is available", False),
@@ -64,6 +100,9 @@ _ACTIONS: tuple[tuple[str, str, str, bool], ...] = (
     ("registries/delete", "Container Registries", "Deletes a container registry", False),
     ("registries/listCredentials/action", "Container Registries", "Lists the admin user's credentials", False),
     ("registries/regenerateCredential/action", "Container Registries", "Regenerates an admin credential", False),
+    ("registries/generateCredentials/action", "Container Registries", "Generates a token's passwords", False),
+    ("registries/importImage/action", "Container Registries", "Imports an image", False),
+    ("registries/privateLinkResources/read", "Container Registries", "Lists what private endpoints reach", False),
     ("registries/listUsages/read", "Container Registries", "Lists the quota usages of a registry", False),
     ("registries/operationStatuses/read", "Container Registries", "Gets the status of an operation", False),
     ("registries/listBuildSourceUploadUrl/action", "Container Registries", "Gets the URL to upload a source", False),
@@ -74,12 +113,17 @@ _ACTIONS: tuple[tuple[str, str, str, bool], ...] = (
     ("registries/runs/cancel/action", "Runs", "Cancels a run", False),
     *(
         (f"registries/{kind}/{verb}", resource, f"{text} {resource.lower()}", False)
-        for kind, resource in (("tasks", "Tasks"), ("taskRuns", "Task runs"), ("agentPools", "Agent pools"))
+        for kind, resource in _RESOURCES
         for verb, text in (("read", "Gets or lists"), ("write", "Creates or updates"), ("delete", "Deletes"))
     ),
     ("registries/tasks/listDetails/action", "Tasks", "Shows a task with its secrets", False),
     ("registries/taskRuns/listDetails/action", "Task runs", "Shows a task run with its secrets", False),
     ("registries/agentPools/listQueueStatus/action", "Agent pools", "Shows how long an agent pool's queue is", False),
+    ("registries/webhooks/ping/action", "Webhooks", "Sends a webhook a ping", False),
+    ("registries/webhooks/getCallbackConfig/action", "Webhooks", "Shows where a webhook sends events", False),
+    ("registries/webhooks/listEvents/action", "Webhooks", "Lists what a webhook sent", False),
+    ("registries/connectedRegistries/deactivate/action", "Connected registries", "Deactivates one", False),
+    ("registries/connectedRegistries/resync/action", "Connected registries", "Synchronizes one anew", False),
     ("registries/pull/read", "Container Registries", "Pulls content", False),
     ("registries/push/write", "Container Registries", "Pushes content", False),
     ("registries/artifacts/delete", "Container Registries", "Deletes artifacts", False),

@@ -12,9 +12,10 @@ from darsena.api.arm.providers import REGISTRY_VERSIONS
 from darsena.api.arm.render import credentials_view, registry_view, usage_view
 from darsena.api.http import Response
 from darsena.api.router import Route
-from darsena.core.errors import RequestInvalid
-from darsena.resources.ids import REGISTRY_TYPE, subscription_path
-from darsena.resources.model import RegistryRow
+from darsena.core.errors import RequestInvalid, ResourceUnknown
+from darsena.resources.identities import is_identity_id
+from darsena.resources.ids import IDENTITY_TYPE, REGISTRY_TYPE, subscription_path
+from darsena.resources.model import IdentityChange, RegistryRow
 
 TAG = "Registries"
 PROVIDER = "providers/Microsoft.ContainerRegistry"
@@ -40,6 +41,7 @@ def list_routes(context: ArmContext) -> list[Route]:
         make_route(context, "PATCH", ONE, _patch, summary="Update a registry", action=_WRITE, request=body,
                    response=view, tag=TAG),
         make_route(context, "GET", ONE, _get, summary="A registry", action=_READ, response=view, tag=TAG),
+        make_route(context, "HEAD", ONE, _head, summary="Whether a registry exists", action=_READ, tag=TAG),
         make_route(context, "DELETE", ONE, _delete, summary="Delete a registry with everything in it",
                    action=_DELETE, tag=TAG),
         make_route(context, "POST", f"{ONE}/listCredentials", _list_credentials, summary="The admin user's passwords",
@@ -80,6 +82,7 @@ async def _list(call: Call) -> Response:
 
 async def _put(call: Call) -> Response:
     body = parse_put(await call.request.json(bodies.RegistryBody))
+    await _check_identities(call, body.identity)
     row, created = await call.context.resources.put_registry(
         call.subscription_id, call.group, call.registry, body, author=call.author
     )
@@ -88,6 +91,7 @@ async def _put(call: Call) -> Response:
 
 async def _patch(call: Call) -> Response:
     body = parse_patch(await call.request.json(bodies.RegistryBody))
+    await _check_identities(call, body.identity)
     row = await call.context.resources.patch_registry(
         call.subscription_id, call.group, call.registry, body, author=call.author
     )
@@ -96,6 +100,15 @@ async def _patch(call: Call) -> Response:
 
 async def _get(call: Call) -> Response:
     return _answer(call, await call.context.resources.read_registry(call.subscription_id, call.group, call.registry))
+
+
+async def _head(call: Call) -> Response:
+    """204 or 404, which is all that ARM's clients take for an answer."""
+    try:
+        await call.context.resources.read_registry(call.subscription_id, call.group, call.registry)
+    except ResourceUnknown:
+        return Response(404)
+    return Response(204)
 
 
 async def _delete(call: Call) -> Response:
@@ -142,6 +155,15 @@ async def _check_name(call: Call) -> Response:
         available_login_server_name=found.login_server,
     )
     return call.answer(view)
+
+
+async def _check_identities(call: Call, change: IdentityChange | None) -> None:
+    """Whoever gives a registry an identity lends it that identity's rights, and must be allowed to."""
+    if change is None or call.principal is None:
+        return
+    for resource_id, is_wanted in change.assigned.items():
+        if is_wanted and is_identity_id(resource_id):  # what is no id is refused as such
+            await call.context.gate.authorize_arm(call.principal, f"{IDENTITY_TYPE}/assign/action", resource_id)
 
 
 def _answer(call: Call, row: RegistryRow, status: int = 200) -> Response:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from darsena.api.arm import views
 from darsena.core.clock import render_time, render_time_offset
-from darsena.resources.ids import GROUP_TYPE, REGISTRY_TYPE
-from darsena.resources.model import Group, Properties, RegistryRow, SystemData, Usage
+from darsena.resources.ids import GROUP_TYPE, IDENTITY_TYPE, REGISTRY_TYPE
+from darsena.resources.model import Group, Properties, RegistryRow, SystemData, Usage, UserIdentity
 from darsena.resources.naming import LoginServers
 
 SUCCEEDED = "Succeeded"
@@ -34,12 +34,60 @@ def registry_view(row: RegistryRow, login_servers: LoginServers) -> views.Regist
         name=row.name,
         location=row.location,
         tags=row.tags,
-        system_data=_system_data(row.system_data),
+        identity=_identity(row, login_servers.tenant_id),
+        system_data=system_data_view(row.system_data),
         properties=_properties(row, login_servers),
     )
 
 
-def resource_view(row: RegistryRow, expand: frozenset[str]) -> views.ResourceView:
+def user_identity_view(row: UserIdentity, tenant_id: str) -> views.UserIdentityView:
+    return views.UserIdentityView(
+        id=row.resource_id,
+        name=row.name,
+        type=IDENTITY_TYPE,
+        location=row.location,
+        tags=row.tags,
+        system_data=system_data_view(row.system_data),
+        properties=views.UserIdentityPropertiesView(
+            tenant_id=tenant_id, principal_id=row.object_id, client_id=row.client_id
+        ),
+    )
+
+
+def _identity(row: RegistryRow, tenant_id: str) -> views.IdentityView | None:
+    """None without any, as the service leaves it out."""
+    identity = row.properties.identity
+    if identity.system_object_id is None and not identity.assigned:
+        return None
+    kinds = ["SystemAssigned"] if identity.system_object_id else []
+    kinds += ["UserAssigned"] if identity.assigned else []
+    assigned = {
+        found.resource_id: views.AssignedIdentityView(principal_id=found.object_id, client_id=found.client_id)
+        for found in identity.assigned
+    }
+    return views.IdentityView(
+        type=", ".join(kinds),
+        principal_id=identity.system_object_id,
+        tenant_id=tenant_id if identity.system_object_id else None,
+        user_assigned_identities=assigned or None,
+    )
+
+
+def identity_resource_view(row: UserIdentity, expand: frozenset[str]) -> views.ResourceView:
+    return views.ResourceView(
+        id=row.resource_id,
+        name=row.name,
+        type=IDENTITY_TYPE,
+        location=row.location,
+        tags=row.tags,
+        system_data=system_data_view(row.system_data),
+        created_time=render_time(row.system_data.created_at_us) if "createdtime" in expand else None,
+        changed_time=render_time(row.system_data.modified_at_us) if "changedtime" in expand else None,
+        provisioning_state=SUCCEEDED if "provisioningstate" in expand else None,
+    )
+
+
+def resource_view(row: RegistryRow, expand: frozenset[str], tenant_id: str) -> views.ResourceView:
     """`expand` holds ARM's lower-case names: createdtime, changedtime, provisioningstate."""
     return views.ResourceView(
         id=row.resource_id,
@@ -48,7 +96,8 @@ def resource_view(row: RegistryRow, expand: frozenset[str]) -> views.ResourceVie
         location=row.location,
         sku=views.SkuView(name=row.sku, tier=row.sku),
         tags=row.tags,
-        system_data=_system_data(row.system_data),
+        identity=_identity(row, tenant_id),
+        system_data=system_data_view(row.system_data),
         created_time=render_time(row.system_data.created_at_us) if "createdtime" in expand else None,
         changed_time=render_time(row.system_data.modified_at_us) if "changedtime" in expand else None,
         provisioning_state=SUCCEEDED if "provisioningstate" in expand else None,
@@ -66,7 +115,7 @@ def usage_view(usage: Usage) -> views.UsageView:
     return views.UsageView(name=usage.name, limit=usage.limit, current_value=usage.current, unit=usage.unit)
 
 
-def _system_data(data: SystemData) -> views.SystemDataView:
+def system_data_view(data: SystemData) -> views.SystemDataView:
     return views.SystemDataView(
         created_by=data.created_by.name,
         created_by_type=data.created_by.kind,

@@ -159,6 +159,20 @@ class SystemDataView(View, frozen=True, kw_only=True):
     last_modified_at: str
 
 
+class AssignedIdentityView(View, frozen=True, kw_only=True):
+    principal_id: str
+    client_id: str
+
+
+class IdentityView(View, frozen=True, kw_only=True):
+    """The identities that a resource has; the first two of the one that is its own."""
+
+    type: str
+    principal_id: str | None = None
+    tenant_id: str | None = None
+    user_assigned_identities: dict[str, AssignedIdentityView] | None = None
+
+
 class ResourceView(View, frozen=True, kw_only=True):
     """A resource as lists across types show it. The times and the state come with `$expand`."""
 
@@ -166,8 +180,9 @@ class ResourceView(View, frozen=True, kw_only=True):
     name: str
     type: str
     location: str
-    sku: SkuView
+    sku: SkuView | None = None
     tags: dict[str, str]
+    identity: IdentityView | None = None
     system_data: SystemDataView
     created_time: str | None = None
     changed_time: str | None = None
@@ -256,8 +271,27 @@ class RegistryView(View, frozen=True, kw_only=True):
     name: str
     location: str
     tags: dict[str, str]
+    identity: IdentityView | None = None
     system_data: SystemDataView
     properties: RegistryPropertiesView
+
+
+class UserIdentityPropertiesView(View, frozen=True, kw_only=True):
+    tenant_id: str
+    principal_id: str
+    client_id: str
+
+
+class UserIdentityView(View, frozen=True, kw_only=True):
+    """A user-assigned managed identity."""
+
+    id: str
+    name: str
+    type: str
+    location: str
+    tags: dict[str, str]
+    system_data: SystemDataView
+    properties: UserIdentityPropertiesView
 
 
 class PasswordView(View, frozen=True, kw_only=True):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from darsena.api.http import Request
+from darsena.api.v2.network import Network, address_of
 from darsena.api.v2.paths import Kind, Target
-from darsena.core.errors import AccessDenied, MethodNotAllowed, Unauthenticated
+from darsena.core.errors import AccessDenied, MethodNotAllowed, NameInvalid, Unauthenticated
+from darsena.core.names import RepositoryName
 from darsena.db import set_caller
 from darsena.identity.authenticator import Authenticator
-from darsena.identity.model import Caller, RegistryFacts
+from darsena.identity.model import ANY, Caller, RegistryFacts
+from darsena.registry.model import Registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,59 +25,71 @@ class Need:
 
 
 _PULL = Need("pull", ("pull",))
+_CONTENT = Need("pull", ("pull",), ("quarantine_read",))
 _PUSH = Need("pull,push", ("pull", "push"))
 _DELETE = Need("delete", ("delete",))
 _UNTAG = Need("delete", ("delete",), ("untag",))
-_LIST = Need("pull", ("pull",), ("metadata_read",))
+_LIST = Need("pull", ("pull",), ("metadata_read", "quarantine_read"))
 _READ = Need("metadata_read", ("metadata_read",))
+_READ_IMAGE = Need("metadata_read", ("metadata_read",), ("quarantine_read",))
 _WRITE = Need("metadata_write", ("metadata_write",))
+_RELEASE = Need("metadata_write", ("metadata_write",), ("quarantine_write",))
 _CATALOG = Need("*", ("*",))
 
 NEEDS: dict[Kind, dict[str, Need | None]] = {
     "base": {"GET": None, "HEAD": None},
     "catalog": {"GET": _CATALOG, "HEAD": _CATALOG},
     "tags": {"GET": _LIST, "HEAD": _LIST},
-    "manifest": {"GET": _PULL, "HEAD": _PULL, "PUT": _PUSH, "DELETE": _DELETE},
-    "blob": {"GET": _PULL, "HEAD": _PULL, "DELETE": _DELETE},
+    "manifest": {"GET": _CONTENT, "HEAD": _CONTENT, "PUT": _PUSH, "DELETE": _DELETE},
+    "blob": {"GET": _CONTENT, "HEAD": _CONTENT, "DELETE": _DELETE},
     "uploads": {"POST": _PUSH},
     "upload": {"GET": _PUSH, "PATCH": _PUSH, "PUT": _PUSH, "DELETE": _PUSH},
     "referrers": {"GET": _PULL, "HEAD": _PULL},
-    "acr_catalog": {"GET": _CATALOG},
-    "acr_repository": {"GET": _READ, "PATCH": _WRITE, "DELETE": _DELETE},
-    "acr_tags": {"GET": _READ},
-    "acr_tag": {"GET": _READ, "PATCH": _WRITE, "DELETE": _UNTAG},
-    "acr_manifests": {"GET": _READ},
-    "acr_manifest": {"GET": _READ, "PATCH": _WRITE},
+    "acr_catalog": {"GET": _CATALOG, "HEAD": _CATALOG},
+    "acr_repository": {"GET": _READ, "HEAD": _READ, "PATCH": _WRITE, "DELETE": _DELETE},
+    "acr_tags": {"GET": _READ_IMAGE, "HEAD": _READ_IMAGE},
+    "acr_tag": {"GET": _READ_IMAGE, "HEAD": _READ_IMAGE, "PATCH": _WRITE, "DELETE": _UNTAG},
+    "acr_manifests": {"GET": _READ_IMAGE, "HEAD": _READ_IMAGE},
+    "acr_manifest": {"GET": _READ_IMAGE, "HEAD": _READ_IMAGE, "PATCH": _RELEASE},
 }
-"""Every route of the data plane by method; None asks for a valid credential only."""
+"""Every route of the data plane by method; None asks for a valid credential only.
+
+The rights of quarantine are held only where a registry has one. With `quarantine_read` alone nothing else is read.
+"""
 
 
 class Door:
     """Lets a request in or says what is missing; nothing behind it runs before."""
 
-    def __init__(self, authenticator: Authenticator, check_network: Callable[[str, str], None]) -> None:
+    def __init__(self, authenticator: Authenticator, network: Network) -> None:
         self._authenticator = authenticator
-        self._check_network = check_network
+        self._network = network
 
     async def admit(self, request: Request, facts: RegistryFacts, target: Target) -> Caller:
         """Raises MethodNotAllowed, NetworkDenied, Unauthenticated, AccessDenied (both answered with a challenge)."""
         address = address_of(request)
-        self._check_network(facts.login_server, address)
+        refusal = self._network.admit(request, facts)
         methods = NEEDS[target.kind]
         if request.method not in methods:
             raise MethodNotAllowed(request.method, sorted(methods))
         need = methods[request.method]
         if need is not None:
             type_, name = scope_of(target)
-            request.scope["darsena.challenge_scope"] = f"{type_}:{name}:{need.challenge}"
+            request.scope["darsena.challenge_scope"] = (
+                f"{type_}:{name}:{need.challenge}{_source_scope(request, target)}"
+            )
         authorization = request.headers.get(b"authorization")
         try:
             caller = await self._authenticator.authenticate(facts, authorization, address)
         except Unauthenticated as refused:
+            if refusal is not None:
+                raise refusal from refused
             if need is None:
                 raise
             raise AccessDenied(refused.message, missing=_list_needed(target, need)) from refused
-        set_caller(caller.principal.actor, request.correlation_id)
+        if refusal is not None and authorization is not None and caller.principal.kind != "run":
+            raise refusal
+        set_caller(caller.principal.actor, request.correlation_id, address)
         if need is not None:
             _check(caller, target, need)
         elif caller.principal.kind == "anonymous" and authorization is None:
@@ -90,9 +104,31 @@ def scope_of(target: Target) -> tuple[str, str]:
     return "repository", target.repository
 
 
-def address_of(request: Request) -> str:
-    client = request.scope.get("client")
-    return str(client[0]) if client else ""
+def _source_scope(request: Request, target: Target) -> str:
+    """A mount reads another repository: a client that signs in for what it is asked can mount then.
+
+    Only told; without that right the mount becomes an ordinary upload.
+    """
+    if target.kind != "uploads" or "mount" not in (query := request.query):
+        return ""
+    try:
+        return f" repository:{RepositoryName.parse(query['from']) if 'from' in query else ANY}:pull"
+    except NameInvalid:
+        return ""
+
+
+def check_action(caller: Caller, target: Target, action: str) -> None:
+    """For what a route needs besides. Raises AccessDenied."""
+    _check(caller, target, Need(action, (action,)))
+
+
+def hides_quarantined(caller: Caller, registry: Registry, target: Target) -> bool:
+    """Whether what waits to be released is not for this caller to see."""
+    return registry.quarantine and not may_read_quarantined(caller, target)
+
+
+def may_read_quarantined(caller: Caller, target: Target) -> bool:
+    return caller.grants.allows("repository", target.repository, "quarantine_read")
 
 
 def _list_needed(target: Target, need: Need) -> list[tuple[str, str, str]]:

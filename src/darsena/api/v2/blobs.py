@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator
 
 from darsena.api.http import Request, Response
+from darsena.api.v2.conditions import is_known
 from darsena.api.v2.paths import Target
 from darsena.api.v2.ranges import parse_range
 from darsena.core.digest import Digest
@@ -24,7 +25,7 @@ class BlobRoutes:
         digest = Digest.parse(target.reference)
         size = await self._service.manifests.get_blob_size(registry, target.repository, digest)
         headers = blob_headers(digest)
-        if request.header("if-none-match") == f'"{digest}"':
+        if is_known(request, digest):
             return Response(304, b"", headers)
         if request.method == "HEAD":
             return Response(200, _nothing(), headers, length=size)

@@ -20,7 +20,7 @@ from darsena.core.digest import Digest
 from darsena.core.errors import ContentCorrupt, DigestInvalid, NetworkDenied, ResourceUnknown, Unavailable
 from darsena.identity.authenticator import Authenticator
 from darsena.identity.model import RegistryFacts
-from darsena.registry.hot_lookup import HotLookup
+from darsena.registry.hot_lookup import HotLookup, HotRow
 from darsena.storage.port import BlobStore
 
 _PATH = re.compile(rb"/v2/([a-z0-9][a-z0-9._/-]{0,254})/(manifests|blobs)/([A-Za-z0-9_][A-Za-z0-9._:-]{0,140})\Z")
@@ -43,7 +43,9 @@ class HotPath:
         blobs: BlobStore,
         authenticator: Authenticator,
         check_network: Callable[[str, str], None],
+        count_pull: Callable[[int, bytes, str], None],
     ) -> None:
+        self._count_pull = count_pull
         self._lookup = lookup
         self._blobs = blobs
         self._authenticator = authenticator
@@ -62,7 +64,7 @@ class HotPath:
         name, what, reference = match[1].decode("ascii"), match[2], match[3].decode("ascii")
         try:
             if what == b"manifests":
-                found = self._manifest(facts, name, reference)
+                found = self._manifest(facts, name, reference, method)
             else:
                 found = self._blob(facts, name, reference, method)
         except (DigestInvalid, ContentCorrupt, ResourceUnknown, Unavailable, sqlite3.Error):
@@ -91,15 +93,21 @@ class HotPath:
             return False
         return True
 
-    def _manifest(self, facts: RegistryFacts, name: str, reference: str) -> _Answer | None:
+    def _manifest(self, facts: RegistryFacts, name: str, reference: str, method: str) -> _Answer | None:
         row = self._lookup.find_manifest(facts.uid, name, reference)
         if row is None:
             return None
         key = (facts.uid, row.repository_id, row.digest, row.media_type)
-        known = self._manifests.get(key)
-        if known is not None:
+        answer = self._manifests.get(key)
+        if answer is None:
+            answer = self._open_manifest(facts, row, key)
+        else:
             self._manifests.move_to_end(key)
-            return known
+        if answer is not None and method == "GET":
+            self._count_pull(row.repository_id, row.digest, reference)
+        return answer
+
+    def _open_manifest(self, facts: RegistryFacts, row: HotRow, key: tuple[str, int, bytes, str]) -> _Answer | None:
         digest = str(Digest.from_stored(row.digest))
         content = self._lookup.open_manifest(facts.uid, row)
         if content is None:

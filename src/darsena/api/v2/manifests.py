@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from darsena.api.http import Request, Response, json_response
+from darsena.api.v2.access import check_action, hides_quarantined, may_read_quarantined
+from darsena.api.v2.conditions import is_known
 from darsena.api.v2.paging import link_next, read_page
 from darsena.api.v2.paths import Target
 from darsena.core.digest import Digest
@@ -27,18 +29,29 @@ class ManifestRoutes:
         page = await self._service.catalog.list_repositories(registry, last=last, limit=limit)
         return link_next(json_response({"repositories": page.items}), request, page.last, limit, orderby="")
 
-    async def tags(self, request: Request, registry: Registry, target: Target, _caller: Caller) -> Response:
+    async def tags(self, request: Request, registry: Registry, target: Target, caller: Caller) -> Response:
         limit, last = read_page(request)
-        page = await self._service.catalog.list_tag_names(registry, target.repository, last=last, limit=limit)
+        hides = hides_quarantined(caller, registry, target)
+        page = await self._service.catalog.list_tag_names(
+            registry, target.repository, last=last, limit=limit, hide_quarantined=hides
+        )
         body = {"name": target.repository, "tags": page.items}
         return link_next(json_response(body), request, page.last, limit, orderby="")
 
-    async def get(self, request: Request, registry: Registry, target: Target, _caller: Caller) -> Response:
-        """The exact bytes that were pushed, whatever Accept says: never converted, never 406."""
-        served = await self._service.manifests.get(registry, target.repository, _for_reading(target.reference))
-        etag = f'"{served.digest}"'
-        if request.header("if-none-match") == etag:
-            return Response(304).header("etag", etag).header("docker-content-digest", str(served.digest))
+    async def get(self, request: Request, registry: Registry, target: Target, caller: Caller) -> Response:
+        """The exact bytes that were pushed, whatever Accept says: never converted, never 406. A GET is a pull."""
+        served = await self._service.manifests.get(
+            registry,
+            target.repository,
+            _for_reading(target.reference),
+            sees_quarantined=may_read_quarantined(caller, target),
+        )
+        if not served.is_quarantined:
+            check_action(caller, target, "pull")
+        if request.method == "GET":
+            self._service.pulls.count(served.repository_id, served.digest.stored, target.reference)
+        if is_known(request, served.digest):
+            return Response(304, b"", manifest_headers(served)[1:])
         return Response(200, served.content, manifest_headers(served))
 
     async def put(self, request: Request, registry: Registry, target: Target, _caller: Caller) -> Response:
@@ -65,10 +78,10 @@ class ManifestRoutes:
             await self._service.deleting.delete_tag(registry, target.repository, reference)
         return Response(202)
 
-    async def referrers(self, request: Request, registry: Registry, target: Target, _caller: Caller) -> Response:
+    async def referrers(self, request: Request, registry: Registry, target: Target, caller: Caller) -> Response:
         """An index of the manifests whose subject this is; empty for an unknown digest (Listing Referrers)."""
         subject = Digest.parse(target.reference)
-        artifact_type = request.query.get("artifactType", "").replace("\0", "\ufffd") or None  # never in the database
+        artifact_type = _media_type(request.query.get("artifactType", "")) or None
         limit, last = read_page(request)
         page = await self._service.catalog.list_referrers(
             registry,
@@ -77,6 +90,7 @@ class ManifestRoutes:
             artifact_type=artifact_type,
             last=Digest.parse(last) if last else None,
             limit=max(limit, 1),
+            hide_quarantined=hides_quarantined(caller, registry, target),
         )
         body = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [_descriptor(*item) for item in page.items]}
         response = json_response(body)
@@ -103,6 +117,11 @@ def _descriptor(row: Manifest, annotations: dict[str, str] | None) -> dict[str, 
     if annotations:
         found["annotations"] = annotations
     return found
+
+
+def _media_type(text: str) -> str:
+    """None has a blank: it was a `+` that somebody did not encode. A NUL is in no database."""
+    return text.replace(" ", "+").replace("\0", "\ufffd")
 
 
 def _for_reading(text: str) -> Reference:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import AsyncIterator
 
 from darsena.api.http import Request, Response
 from darsena.api.v2.paths import Target
 from darsena.api.v2.ranges import parse_content_range
 from darsena.core.digest import Digest
-from darsena.core.errors import DigestInvalid, NameInvalid
+from darsena.core.errors import DigestInvalid, NameInvalid, SizeMismatch
 from darsena.core.names import RepositoryName
 from darsena.identity.model import Caller
 from darsena.registry.model import Registry
@@ -36,9 +37,9 @@ class UploadRoutes:
         return _progress(Response(204), target, target.reference, offset)
 
     async def append(self, request: Request, registry: Registry, target: Target, caller: Caller) -> Response:
-        at = parse_content_range(request.header("content-range"), request.content_length)
+        at, body = _read_chunk(request)
         offset = await self._uploading.append(
-            registry, target.repository, target.reference, caller.principal.actor, request.stream(), at=at
+            registry, target.repository, target.reference, caller.principal.actor, body, at=at
         )
         return _progress(Response(202), target, target.reference, offset)
 
@@ -47,9 +48,10 @@ class UploadRoutes:
         if not text:
             raise DigestInvalid("", "finish the upload with ?digest=sha256:<hex> of the whole content")
         expected = Digest.parse(text)
-        at = parse_content_range(request.header("content-range"), request.content_length)
+        at, body = _read_chunk(request)
         owner = caller.principal.actor
-        body = None if request.body_ended or request.content_length == 0 else request.stream()
+        if request.body_ended or request.content_length == 0:
+            body = None
         await self._uploading.finish(registry, target.repository, target.reference, owner, body, expected, at=at)
         return _created(target, expected)
 
@@ -60,15 +62,40 @@ class UploadRoutes:
     async def _mount(self, query: dict[str, str], registry: Registry, target: Target, caller: Caller) -> bool:
         """Only from where the caller may pull; with no `from`, from anywhere that it may (Mounting a blob)."""
         digest = Digest.parse(query["mount"])
+
+        def may_read(name: str) -> bool:
+            return caller.grants.allows("repository", name, "pull")
+
         if "from" in query:
             try:
-                candidates: list[str] = [RepositoryName.parse(query["from"])]
+                source = RepositoryName.parse(query["from"])
             except NameInvalid:
                 return False
+            sources = [source] if may_read(source) else []
         else:
-            candidates = await self._uploading.list_holders(registry, digest)
-        sources = [name for name in candidates if caller.grants.allows("repository", name, "pull")]
+            sources = await self._uploading.list_holders(registry, digest, may_read)
         return bool(sources) and await self._uploading.mount(registry, target.repository, digest, sources)
+
+
+def _read_chunk(request: Request) -> tuple[int | None, AsyncIterator[bytes]]:
+    """Where the chunk begins, if the client says so, and its bytes: as many as it says."""
+    chunk = parse_content_range(request.header("content-range"), request.content_length)
+    if chunk is None:
+        return None, request.stream()
+    start, length = chunk
+    return start, request.stream() if request.content_length is not None else _exactly(length, request.stream())
+
+
+async def _exactly(length: int, stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """What came stays, as after a broken connection: the client asks where the upload stands and goes on."""
+    received = 0
+    async for chunk in stream:
+        received += len(chunk)
+        if received > length:
+            break
+        yield chunk
+    if received != length:
+        raise SizeMismatch(length, received)
 
 
 def _progress(response: Response, target: Target, uid: str, offset: int) -> Response:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
 import pwd
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +40,12 @@ def has_build_user() -> bool:
 
 
 def ensure_build_user(etc: Path = Path("/etc")) -> BuildUser:
-    """The user with its ranges. Raises UserUnavailable when it is missing and cannot be made."""
+    """The user with its ranges, made once however many agents begin. Raises UserUnavailable when it cannot be made."""
+    with _alone(etc):
+        return _ensure(etc)
+
+
+def _ensure(etc: Path) -> BuildUser:
     try:
         entry = pwd.getpwnam(BUILD_USER)
     except KeyError:
@@ -51,6 +59,17 @@ def ensure_build_user(etc: Path = Path("/etc")) -> BuildUser:
             _run("usermod", option, f"{first}-{first + _RANGE - 1}")
             _log.info("build_user_ids_added", user=BUILD_USER, file=name, first=first, count=_RANGE)
     return BuildUser(name=BUILD_USER, uid=entry.pw_uid, gid=entry.pw_gid)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Generator[None]:
+    """One process at a time, for as long as it holds the folder open."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def free_range(taken: Iterable[tuple[int, int]]) -> int:

@@ -4,14 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 
 from darsena.core.digest import Digest
 from darsena.db import Tx
-from darsena.db.dialects import insert_ignore
+from darsena.db.dialects import prepare_insert_ignore
 from darsena.registry.tables import blob, repository, repository_blob
 
 _CHUNK = 500
+
+# What a push runs is built once: building a statement costs several times what running it does.
+_HERE = (blob.c.registry_uid == bindparam("registry")) & (blob.c.digest == bindparam("which"))
+_ADD = prepare_insert_ignore(blob)
+_KEEP = update(blob).where(_HERE).values(gc_marked_at=None)
+_MARKED = select(blob.c.gc_marked_at).where(_HERE)
+_LINK = prepare_insert_ignore(repository_blob)
+_LINKED_SIZE = (
+    select(blob.c.size)
+    .join(repository_blob, repository_blob.c.digest == blob.c.digest)
+    .where(
+        repository_blob.c.repository_id == bindparam("repository"),
+        repository_blob.c.digest == bindparam("which"),
+        blob.c.registry_uid == bindparam("registry"),
+    )
+)
+_LINKED = (
+    select(repository_blob.c.digest)
+    .join(repository, repository.c.id == repository_blob.c.repository_id)
+    .join(blob, (blob.c.registry_uid == repository.c.registry_uid) & (blob.c.digest == repository_blob.c.digest))
+    .where(
+        repository_blob.c.repository_id == bindparam("repository"),
+        repository_blob.c.digest.in_(bindparam("digests", expanding=True)),
+        blob.c.digest == repository_blob.c.digest,
+    )
+)
 
 
 def find_size(tx: Tx, registry_uid: str, digest: Digest) -> int | None:
@@ -24,20 +50,14 @@ def find_size(tx: Tx, registry_uid: str, digest: Digest) -> int | None:
 def find_linked_size(tx: Tx, registry_uid: str, repository_id: int, digest: Digest) -> int | None:
     """Bytes of a blob that this repository may serve."""
     return tx.execute(
-        select(blob.c.size)
-        .join(repository_blob, repository_blob.c.digest == blob.c.digest)
-        .where(
-            repository_blob.c.repository_id == repository_id,
-            repository_blob.c.digest == digest.stored,
-            blob.c.registry_uid == registry_uid,
-        )
+        _LINKED_SIZE, {"repository": repository_id, "which": digest.stored, "registry": registry_uid}
     ).scalar()
 
 
 def add(tx: Tx, registry_uid: str, digest: Digest, size: int) -> bool:
     """Note that the registry has these bytes; clears a mark of gc. Returns whether it is new."""
     values = {"registry_uid": registry_uid, "digest": digest.stored, "size": size, "created_at": tx.now_us}
-    while tx.execute(insert_ignore(tx.dialect, blob, values)).rowcount != 1:
+    while tx.execute(_ADD[tx.dialect], values).rowcount != 1:
         if keep(tx, registry_uid, digest):
             return False
         # gc removed the row between the two statements (PostgreSQL only): it is new again
@@ -46,21 +66,19 @@ def add(tx: Tx, registry_uid: str, digest: Digest, size: int) -> bool:
 
 def keep(tx: Tx, registry_uid: str, digest: Digest) -> bool:
     """Clear a mark of gc and hold the row until commit; False when there is no such row (any more)."""
-    here = (blob.c.registry_uid == registry_uid) & (blob.c.digest == digest.stored)
-    unmark = update(blob).where(here).values(gc_marked_at=None)
-    return tx.connection.execute(unmark).rowcount == 1  # gc's own note, not a fact for the journal
+    here = {"registry": registry_uid, "which": digest.stored}
+    return tx.connection.execute(_KEEP, here).rowcount == 1  # gc's own note, not a fact for the journal
 
 
 def is_marked(tx: Tx, registry_uid: str, digest: Digest) -> bool:
     """Whether gc means to remove it, or a link to it, unless somebody asks for it before."""
-    here = (blob.c.registry_uid == registry_uid) & (blob.c.digest == digest.stored)
-    return tx.execute(select(blob.c.gc_marked_at).where(here)).scalar() is not None
+    return tx.execute(_MARKED, {"registry": registry_uid, "which": digest.stored}).scalar() is not None
 
 
 def link(tx: Tx, repository_id: int, digest: Digest) -> bool:
     """Let the repository serve it; returns whether that is new."""
     values = {"repository_id": repository_id, "digest": digest.stored, "created_at": tx.now_us}
-    return tx.execute(insert_ignore(tx.dialect, repository_blob, values)).rowcount == 1
+    return tx.execute(_LINK[tx.dialect], values).rowcount == 1
 
 
 def unlink(tx: Tx, repository_id: int, digest: Digest) -> bool:
@@ -77,28 +95,21 @@ def list_linked(tx: Tx, repository_id: int, digests: Sequence[Digest]) -> set[Di
     linked: set[Digest] = set()
     for start in range(0, len(digests), _CHUNK):
         part = [digest.stored for digest in digests[start : start + _CHUNK]]
-        rows = tx.execute(
-            select(repository_blob.c.digest)
-            .join(repository, repository.c.id == repository_blob.c.repository_id)
-            .join(
-                blob, (blob.c.registry_uid == repository.c.registry_uid) & (blob.c.digest == repository_blob.c.digest)
-            )
-            .where(
-                repository_blob.c.repository_id == repository_id,
-                repository_blob.c.digest.in_(part),
-                blob.c.digest == repository_blob.c.digest,
-            )
-        )
+        rows = tx.execute(_LINKED, {"repository": repository_id, "digests": part})
         linked |= {Digest.from_stored(row.digest) for row in rows}
     return linked
 
 
-def list_repositories_with(tx: Tx, registry_uid: str, digest: Digest, limit: int = 100) -> list[str]:
-    """Names of repositories of the registry that may serve it."""
+def list_repositories_with(tx: Tx, registry_uid: str, digest: Digest, after: str = "", limit: int = 500) -> list[str]:
+    """Names of repositories of the registry that may serve it, by bytes, beginning after `after`."""
     rows = tx.execute(
         select(repository.c.name)
         .join(repository_blob, repository_blob.c.repository_id == repository.c.id)
-        .where(repository_blob.c.digest == digest.stored, repository.c.registry_uid == registry_uid)
+        .where(
+            repository_blob.c.digest == digest.stored,
+            repository.c.registry_uid == registry_uid,
+            repository.c.name > after,
+        )
         .order_by(repository.c.name)
         .limit(limit)
     )

@@ -5,28 +5,37 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, delete, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, delete, insert, or_, select, tuple_, update
 
 from darsena.core.digest import Digest
 from darsena.db import Tx
 from darsena.registry.document import Document
-from darsena.registry.model import Manifest, OrderBy
+from darsena.registry.model import PASSED, Manifest, OrderBy
+from darsena.registry.store import pulls, untagged
 from darsena.registry.store.repositories import attributes_of
 from darsena.registry.tables import manifest, manifest_reference
 
 _CHUNK = 500
 _LIGHT = select(*(column for column in manifest.c if column.name not in ("sealed", "quarantine_details")))
 """Without the contents, which may be 4 MiB each."""
+_IS_RELEASED = or_(manifest.c.quarantine_state.is_(None), manifest.c.quarantine_state == PASSED)
+
+
+_HERE = and_(manifest.c.repository_id == bindparam("repository"), manifest.c.digest == bindparam("which"))
+_FIND = _LIGHT.where(_HERE)
+_SEALED = select(manifest.c.sealed).where(_HERE)
+_INSERT = insert(manifest)
+_REFER = insert(manifest_reference)
 
 
 def find(tx: Tx, repository_id: int, digest: Digest) -> Manifest | None:
-    row = tx.execute(_LIGHT.where(_here(repository_id, digest))).first()
+    row = tx.execute(_FIND, {"repository": repository_id, "which": digest.stored}).first()
     return None if row is None else _manifest(row)
 
 
 def get_sealed(tx: Tx, repository_id: int, digest: Digest) -> bytes:
     """The content of a manifest that is there, as it stands in the column."""
-    return tx.execute(select(manifest.c.sealed).where(_here(repository_id, digest))).scalar_one()
+    return tx.execute(_SEALED, {"repository": repository_id, "which": digest.stored}).scalar_one()
 
 
 def find_quarantine_details(tx: Tx, repository_id: int, digest: Digest) -> bytes | None:
@@ -41,31 +50,34 @@ def insert_new(
     sealed: bytes,
     platform: tuple[str | None, str | None],
     foreign: Iterable[Digest],
+    quarantine_state: str | None = None,
 ) -> None:
     """With its references; `foreign` are those of the document's that the repository has."""
     locks = {"read_enabled": True, "write_enabled": True, "delete_enabled": True, "list_enabled": True}
     tx.execute(
-        insert(manifest).values(
-            repository_id=repository_id,
-            digest=document.digest.stored,
-            media_type=document.media_type,
-            size=document.size,
-            sealed=sealed,
-            image_size=document.image_size,
-            config_media_type=document.config_media_type,
-            architecture=platform[0],
-            os=platform[1],
-            artifact_type=document.artifact_type,
-            subject=None if document.subject is None else document.subject.stored,
-            created_at=tx.now_us,
-            updated_at=tx.now_us,
+        _INSERT,
+        {
+            "repository_id": repository_id,
+            "digest": document.digest.stored,
+            "media_type": document.media_type,
+            "size": document.size,
+            "sealed": sealed,
+            "image_size": document.image_size,
+            "config_media_type": document.config_media_type,
+            "architecture": platform[0],
+            "os": platform[1],
+            "artifact_type": document.artifact_type,
+            "subject": None if document.subject is None else document.subject.stored,
+            "created_at": tx.now_us,
+            "updated_at": tx.now_us,
+            "quarantine_state": quarantine_state,
             **locks,
-        )
+        },
     )
     targets = dict.fromkeys((*document.blobs, *foreign), False) | dict.fromkeys(document.manifests, True)
     references = _references(repository_id, document, targets)
     for start in range(0, len(references), _CHUNK):
-        tx.execute(insert(manifest_reference), references[start : start + _CHUNK])
+        tx.execute(_REFER, references[start : start + _CHUNK])
 
 
 def _references(repository_id: int, document: Document, targets: Mapping[Digest, bool]) -> list[dict[str, Any]]:
@@ -81,14 +93,31 @@ def _references(repository_id: int, document: Document, targets: Mapping[Digest,
 
 
 def remove(tx: Tx, repository_id: int, digest: Digest) -> None:
+    """With its references and what was noted of it."""
     here = and_(manifest_reference.c.repository_id == repository_id, manifest_reference.c.manifest == digest.stored)
     tx.execute(delete(manifest_reference).where(here))
     tx.execute(delete(manifest).where(_here(repository_id, digest)))
+    untagged.remove(tx, repository_id, [digest])
+    pulls.remove(tx, repository_id, [str(digest)])
+
+
+def remove_many(tx: Tx, repository_id: int, digests: Sequence[Digest]) -> list[Manifest]:
+    """As `remove` does, at once; returns what they were."""
+    stored = [digest.stored for digest in digests]
+    here = and_(manifest.c.repository_id == repository_id, manifest.c.digest.in_(stored))
+    gone = [_manifest(row) for row in tx.execute(_LIGHT.where(here))]
+    references = manifest_reference.c.manifest.in_(stored)
+    tx.execute(delete(manifest_reference).where(manifest_reference.c.repository_id == repository_id, references))
+    tx.execute(delete(manifest).where(here))
+    untagged.remove(tx, repository_id, digests)
+    pulls.remove(tx, repository_id, [str(digest) for digest in digests])
+    return gone
 
 
 def remove_all(tx: Tx, repository_id: int) -> None:
     tx.execute(delete(manifest_reference).where(manifest_reference.c.repository_id == repository_id))
     tx.execute(delete(manifest).where(manifest.c.repository_id == repository_id))
+    untagged.remove_all(tx, repository_id)
 
 
 def set_attributes(tx: Tx, repository_id: int, digest: Digest, changes: Mapping[str, Any]) -> None:
@@ -121,14 +150,24 @@ def list_referrers(
     artifact_type: str | None = None,
     last: Digest | None = None,
     limit: int = 1000,
+    hide_quarantined: bool = False,
 ) -> list[Manifest]:
     """Manifests whose subject is this digest, by digest, beginning after `last`."""
     statement = _LIGHT.where(manifest.c.repository_id == repository_id, manifest.c.subject == subject.stored)
     if artifact_type is not None:
         statement = statement.where(manifest.c.artifact_type == artifact_type)
+    if hide_quarantined:
+        statement = statement.where(_IS_RELEASED)
     if last is not None:
         statement = statement.where(manifest.c.digest > last.stored)
     return [_manifest(row) for row in tx.execute(statement.order_by(manifest.c.digest).limit(limit))]
+
+
+def list_subjects(tx: Tx, repository_id: int, digests: Sequence[Digest]) -> set[Digest]:
+    """Which of these are the subject of a manifest that is there."""
+    stored = [digest.stored for digest in digests]
+    here = and_(manifest.c.repository_id == repository_id, manifest.c.subject.in_(stored))
+    return {Digest.from_stored(found) for found in tx.execute(select(manifest.c.subject).where(here)).scalars()}
 
 
 def list_parents(tx: Tx, repository_id: int, digest: Digest) -> list[Digest]:
@@ -156,9 +195,19 @@ def is_blob_referenced(tx: Tx, repository_id: int, digest: Digest) -> bool:
     return found.first() is not None
 
 
-def list_page(tx: Tx, repository_id: int, *, last: Digest | None, limit: int, order: OrderBy) -> list[Manifest]:
+def list_page(
+    tx: Tx,
+    repository_id: int,
+    *,
+    last: Digest | None,
+    limit: int,
+    order: OrderBy,
+    hide_quarantined: bool = False,
+) -> list[Manifest]:
     """Listed ones by digest, or by time; ordered by time, `last` is still the digest of the last item seen."""
     statement = _LIGHT.where(manifest.c.repository_id == repository_id, manifest.c.list_enabled)
+    if hide_quarantined:
+        statement = statement.where(_IS_RELEASED)
     if order == "none":
         if last is not None:
             statement = statement.where(manifest.c.digest > last.stored)

@@ -5,20 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import Row, bindparam, delete, func, insert, select, update
 
 from darsena.core.names import RepositoryName
 from darsena.db import Tx
-from darsena.db.dialects import lock_by_name, lock_for_update
+from darsena.db.dialects import lock_by_name, lock_for_update, prepare_locking
 from darsena.registry.model import Attributes, Repository, RepositoryView
+from darsena.registry.store import pulls
 from darsena.registry.tables import manifest, repository, tag
 from darsena.storage.tables import data_key
+
+_FIND = select(repository).where(
+    repository.c.registry_uid == bindparam("registry"), repository.c.name == bindparam("which")
+)
+_FIND_AND_LOCK = prepare_locking(_FIND)
+_TOUCH = update(repository).where(repository.c.id == bindparam("which")).values(updated_at=bindparam("now"))
 
 
 def find(tx: Tx, registry_uid: str, name: str, *, lock: bool = False) -> Repository | None:
     """`lock` keeps other writers of this repository out until commit: use cases that check and then write."""
-    statement = select(repository).where(repository.c.registry_uid == registry_uid, repository.c.name == name)
-    row = tx.execute(lock_for_update(tx.dialect, statement) if lock else statement).first()
+    statement = _FIND_AND_LOCK[tx.dialect] if lock else _FIND
+    row = tx.execute(statement, {"registry": registry_uid, "which": str(name)}).first()
     return None if row is None else _repository(row)
 
 
@@ -47,7 +54,7 @@ def insert_new(tx: Tx, registry_uid: str, name: RepositoryName) -> Repository:
 
 
 def touch(tx: Tx, repository_id: int) -> None:
-    tx.execute(update(repository).where(repository.c.id == repository_id).values(updated_at=tx.now_us))
+    tx.execute(_TOUCH, {"which": repository_id, "now": tx.now_us})
 
 
 def set_attributes(tx: Tx, repository_id: int, changes: Mapping[str, bool]) -> None:
@@ -55,6 +62,8 @@ def set_attributes(tx: Tx, repository_id: int, changes: Mapping[str, bool]) -> N
 
 
 def remove(tx: Tx, repository_id: int) -> None:
+    """Last of what belongs to it."""
+    pulls.remove_all(tx, repository_id)
     tx.execute(delete(repository).where(repository.c.id == repository_id))
 
 
@@ -83,6 +92,7 @@ def view(tx: Tx, found: Repository) -> RepositoryView:
         repository=found,
         manifest_count=tx.execute(manifests).scalar_one(),
         tag_count=tx.execute(tags).scalar_one(),
+        pulls=pulls.find(tx, found.id, pulls.WHOLE),
     )
 
 

@@ -5,18 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, delete, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, delete, exists, insert, select, tuple_, update
 
 from darsena.core.digest import Digest
 from darsena.core.names import TagName
 from darsena.db import Tx
-from darsena.registry.model import OrderBy, Tag
+from darsena.registry.model import PASSED, OrderBy, Tag
+from darsena.registry.store import pulls
 from darsena.registry.store.repositories import attributes_of
-from darsena.registry.tables import tag
+from darsena.registry.tables import manifest, tag
+
+_IS_QUARANTINED = (
+    exists()
+    .where(
+        manifest.c.repository_id == tag.c.repository_id,
+        manifest.c.digest == tag.c.digest,
+        manifest.c.quarantine_state != PASSED,
+    )
+    .correlate(tag)
+)
+"""A tag's manifest has a state, and it is not that it passed."""
+
+
+_FIND = select(tag).where(tag.c.repository_id == bindparam("repository"), tag.c.name == bindparam("which"))
+_INSERT = insert(tag)
 
 
 def find(tx: Tx, repository_id: int, name: str) -> Tag | None:
-    row = tx.execute(select(tag).where(_here(repository_id, name))).first()
+    row = tx.execute(_FIND, {"repository": repository_id, "which": str(name)}).first()
     return None if row is None else _tag(row)
 
 
@@ -28,11 +44,12 @@ def put(tx: Tx, repository_id: int, name: TagName, digest: Digest, existing: Tag
         return
     values = {"repository_id": repository_id, "name": str(name), "digest": digest.stored}
     locks = {"read_enabled": True, "write_enabled": True, "delete_enabled": True, "list_enabled": True}
-    tx.execute(insert(tag).values(**values, created_at=tx.now_us, updated_at=tx.now_us, **locks))
+    tx.execute(_INSERT, {**values, "created_at": tx.now_us, "updated_at": tx.now_us, **locks})
 
 
 def remove(tx: Tx, repository_id: int, name: str) -> None:
     tx.execute(delete(tag).where(_here(repository_id, name)))
+    pulls.remove(tx, repository_id, [name])
 
 
 def remove_all(tx: Tx, repository_id: int) -> None:
@@ -51,15 +68,12 @@ def list_of_digest(tx: Tx, repository_id: int, digest: Digest) -> list[Tag]:
     return [_tag(row) for row in rows]
 
 
-def list_names(tx: Tx, repository_id: int, after: str, limit: int) -> list[str]:
+def list_names(tx: Tx, repository_id: int, after: str, limit: int, *, hide_quarantined: bool = False) -> list[str]:
     """Listed ones, by bytes, beginning after `after`."""
-    rows = tx.execute(
-        select(tag.c.name)
-        .where(tag.c.repository_id == repository_id, tag.c.name > after, tag.c.list_enabled)
-        .order_by(tag.c.name)
-        .limit(limit)
-    )
-    return [row.name for row in rows]
+    statement = select(tag.c.name).where(tag.c.repository_id == repository_id, tag.c.name > after, tag.c.list_enabled)
+    if hide_quarantined:
+        statement = statement.where(~_IS_QUARANTINED)
+    return [row.name for row in tx.execute(statement.order_by(tag.c.name).limit(limit))]
 
 
 def list_all(tx: Tx, repository_id: int) -> list[Tag]:
@@ -67,9 +81,20 @@ def list_all(tx: Tx, repository_id: int) -> list[Tag]:
     return [_tag(row) for row in rows]
 
 
-def list_page(tx: Tx, repository_id: int, *, last: str, limit: int, order: OrderBy, digest: Digest | None) -> list[Tag]:
+def list_page(
+    tx: Tx,
+    repository_id: int,
+    *,
+    last: str,
+    limit: int,
+    order: OrderBy,
+    digest: Digest | None,
+    hide_quarantined: bool = False,
+) -> list[Tag]:
     """Listed ones; ordered by time, `last` is still the name of the last item seen."""
     statement = select(tag).where(tag.c.repository_id == repository_id, tag.c.list_enabled)
+    if hide_quarantined:
+        statement = statement.where(~_IS_QUARANTINED)
     if digest is not None:
         statement = statement.where(tag.c.digest == digest.stored)
     if order == "none":

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import bindparam, delete, insert, select
 
 from darsena.db import Tx
 from darsena.registry.tables import upload
+
+_OPEN = select(upload.c.uid).where(
+    upload.c.uid == bindparam("which"),
+    upload.c.registry_uid == bindparam("registry"),
+    upload.c.repository == bindparam("repository"),
+    upload.c.principal == bindparam("principal"),
+    upload.c.expires_at > bindparam("now"),
+)
 
 
 def insert_new(tx: Tx, uid: str, registry_uid: str, repository: str, principal: str, lifetime_us: int) -> None:
@@ -23,16 +31,8 @@ def insert_new(tx: Tx, uid: str, registry_uid: str, repository: str, principal: 
 
 def is_open(tx: Tx, uid: str, registry_uid: str, repository: str, principal: str) -> bool:
     """An upload belongs to its registry, repository and principal; to others it does not exist."""
-    found = tx.execute(
-        select(upload.c.uid).where(
-            upload.c.uid == uid,
-            upload.c.registry_uid == registry_uid,
-            upload.c.repository == repository,
-            upload.c.principal == principal,
-            upload.c.expires_at > tx.now_us,
-        )
-    )
-    return found.first() is not None
+    of = {"which": uid, "registry": registry_uid, "repository": str(repository), "principal": principal}
+    return tx.execute(_OPEN, {**of, "now": tx.now_us}).first() is not None
 
 
 def remove(tx: Tx, uid: str) -> None:

@@ -1,0 +1,231 @@
+"""What ACR hangs on a registry and this version does not have: there are none of it, and making one is refused.
+
+Listed empty, 404 one by one, 400 with the reason on creation, 204 on deletion: nothing is accepted and then not done.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from darsena.api.arm.context import ArmContext, Call, Handler, make_route
+from darsena.api.arm.registries import ONE
+from darsena.api.arm.views import ListView
+from darsena.api.http import Response
+from darsena.api.router import Route
+from darsena.core.errors import ChildUnknown, NotImplementedHere
+from darsena.resources.gates import check_feature
+from darsena.resources.ids import REGISTRY_TYPE
+from darsena.resources.model import RegistryRow
+from darsena.resources.tiers import Feature
+
+Document = dict[str, Any]
+_PARAMETER = re.compile(r"/\{\w+\}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collection:
+    path: str
+    name: str
+    """Of one, for people."""
+    instead: str
+    """What to do without it."""
+    tag: str
+    feature: Feature | None = None
+    """Where only some tiers have it, lower ones refuse it in ACR's own words."""
+    actions: tuple[str, ...] = ()
+    """POST actions on one of it."""
+
+    @property
+    def action(self) -> str:
+        """What the verbs of its actions follow."""
+        if self.path.startswith("providers/"):
+            return self.path.removeprefix("providers/")
+        return f"{REGISTRY_TYPE}/{_PARAMETER.sub('', self.path)}"
+
+
+COLLECTIONS = (
+    Collection(
+        path="tasks",
+        name="task",
+        tag="Tasks",
+        actions=("listDetails",),
+        instead="start runs by scheduleRun with a DockerBuildRequest, an EncodedTaskRunRequest or a FileTaskRunRequest",
+    ),
+    Collection(
+        path="taskRuns",
+        name="task run",
+        tag="Tasks",
+        actions=("listDetails",),
+        instead="start runs by scheduleRun",
+    ),
+    Collection(
+        path="agentPools",
+        name="agent pool",
+        tag="Tasks",
+        feature=Feature.AGENT_POOLS,
+        actions=("listQueueStatus",),
+        instead="runs go to the build agent that belongs to this server",
+    ),
+    Collection(
+        path="replications",
+        name="replication",
+        tag="Replications",
+        feature=Feature.GEO_REPLICATION,
+        instead="there is one region, and any location's label is accepted for it",
+    ),
+    Collection(
+        path="webhooks",
+        name="webhook",
+        tag="Webhooks",
+        actions=("ping", "getCallbackConfig", "listEvents"),
+        instead="ask the registry's lists for what is new",
+    ),
+    Collection(
+        path="cacheRules",
+        name="cache rule",
+        tag="Artifact cache",
+        instead="copy images into the registry with skopeo or oras",
+    ),
+    Collection(
+        path="credentialSets",
+        name="credential set",
+        tag="Artifact cache",
+        instead="copy images into the registry with skopeo or oras",
+    ),
+    Collection(
+        path="connectedRegistries",
+        name="connected registry",
+        tag="Connected registries",
+        feature=Feature.CONNECTED_REGISTRIES,
+        actions=("deactivate", "resync"),
+        instead="run a second server where the images are needed",
+    ),
+    Collection(
+        path="privateEndpointConnections",
+        name="private endpoint connection",
+        tag="Private endpoints",
+        feature=Feature.PRIVATE_LINK,
+        instead="use IP rules, or listen on a private address",
+    ),
+    Collection(
+        path="exportPipelines",
+        name="export pipeline",
+        tag="Transfer",
+        feature=Feature.TRANSFER,
+        instead="copy images with skopeo or oras",
+    ),
+    Collection(
+        path="importPipelines",
+        name="import pipeline",
+        tag="Transfer",
+        feature=Feature.TRANSFER,
+        instead="copy images with skopeo or oras",
+    ),
+    Collection(
+        path="pipelineRuns",
+        name="pipeline run",
+        tag="Transfer",
+        feature=Feature.TRANSFER,
+        instead="copy images with skopeo or oras",
+    ),
+    Collection(
+        path="packages/{kind}/archives",
+        name="archive",
+        tag="Archives",
+        instead="push packages as OCI artifacts",
+    ),
+    Collection(
+        path="packages/{kind}/archives/{archive}/versions",
+        name="archive version",
+        tag="Archives",
+        instead="push packages as OCI artifacts",
+    ),
+    Collection(
+        path="providers/Microsoft.Insights/diagnosticSettings",
+        name="diagnostic setting",
+        tag="Diagnostics",
+        instead="read the server's log, or the activity that `darsena activity` shows",
+    ),
+)
+
+
+def list_child_routes(context: ArmContext) -> list[Route]:
+    routes = [route for collection in COLLECTIONS for route in _routes(context, collection)]
+    listed = ListView[Document]
+    return [
+        *routes,
+        make_route(context, "GET", f"{ONE}/privateLinkResources", _list, summary="What private endpoints could reach",
+                   action=f"{REGISTRY_TYPE}/privateLinkResources/read", response=listed, tag="Private endpoints"),
+        make_route(context, "POST", f"{ONE}/importImage", _import_image, summary="Import an image",
+                   action=f"{REGISTRY_TYPE}/importImage/action", request=Document, tag="Registries"),
+    ]  # fmt: skip
+
+
+def _routes(context: ArmContext, collection: Collection) -> list[Route]:
+    base, name = f"{ONE}/{collection.path}", collection.name
+    one = f"{base}/{{child}}"
+
+    async def get(call: Call) -> Response:
+        await _read_registry(call)
+        raise ChildUnknown(call.request.params["child"])
+
+    async def put(call: Call) -> Response:
+        """The body must be an object, whatever becomes of it."""
+        await call.request.json(Document)
+        row = await _read_registry(call)
+        if collection.feature is not None:
+            check_feature(row.tier, collection.feature)
+        raise NotImplementedHere(f"{_many(name)} are not in this version: {collection.instead}.")
+
+    def route(method: str, pattern: str, handler: Handler, summary: str, verb: str, response: Any = None) -> Route:
+        return make_route(
+            context,
+            method,
+            pattern,
+            handler,
+            summary=summary,
+            action=f"{collection.action}/{verb}",
+            request=Document if method in ("PUT", "PATCH") else None,
+            response=response,
+            tag=collection.tag,
+        )
+
+    return [
+        route("GET", base, _list, f"Every {name} of a registry", "read", ListView[Document]),
+        route("GET", one, get, f"One {name}", "read"),
+        route("PUT", one, put, f"Create one {name}: not in this version", "write"),
+        route("PATCH", one, get, f"Update one {name}", "write"),
+        route("DELETE", one, _delete, f"Delete one {name}", "delete"),
+        *(
+            route("POST", f"{one}/{verb}", get, f"{verb} of one {name}", f"{verb}/action")
+            for verb in collection.actions
+        ),
+    ]
+
+
+async def _list(call: Call) -> Response:
+    await _read_registry(call)
+    return call.answer(ListView[Document](value=[]))
+
+
+async def _delete(call: Call) -> Response:
+    """What is not there is gone."""
+    await _read_registry(call)
+    return Response(204)
+
+
+async def _import_image(call: Call) -> Response:
+    await call.request.json(Document)
+    await _read_registry(call)
+    raise NotImplementedHere("Import is not in this version: copy images into the registry with skopeo or oras.")
+
+
+async def _read_registry(call: Call) -> RegistryRow:
+    return await call.context.resources.read_registry(call.subscription_id, call.group, call.registry)
+
+
+def _many(name: str) -> str:
+    plural = f"{name[:-1]}ies" if name.endswith("ry") else f"{name}s"
+    return plural[0].upper() + plural[1:]
