@@ -169,7 +169,7 @@ async def test_a_service_principal_is_made_and_renewed(directory: Arm, clock: Fa
     assert [row["name"] for row in shown["secrets"]] == ["secret"]
     renewed = (await directory("POST", f"{PROGRAMS}/{client.upper()}/secret", {})).json["clientSecret"]
     assert not await may_sign_in(directory, client, secret)
-    clock.advance(7200)
+    clock.advance(3700)
     assert await may_sign_in(directory, client, renewed)
     await directory("PATCH", f"{PROGRAMS}/{client}", {"enabled": False})
     assert not await may_sign_in(directory, client, renewed)

@@ -32,6 +32,7 @@ class ObjectWriter:
 
     def write(self, segment: Buffer) -> None:
         """A full segment; only the last may be shorter."""
+        disk.keep_reserve(self._file.fd)
         parts = self._cipher.seal(self._frames, segment)
         self._position = disk.write_all(self._file.fd, self._position, parts)
         self._frames += 1

@@ -58,7 +58,7 @@ def test_a_token_from_its_first_password_to_its_end(az: Az, registry: str, image
 @pytest.fixture(scope="module")
 def program(stand: Stand) -> dict[str, str]:
     """A service principal without any right."""
-    return stand.ok("sp", "create", "-n", f"program-{uuid.uuid4().hex[:6]}", "-o", "json").json()
+    return stand.ok("sp", "create", f"program-{uuid.uuid4().hex[:6]}", "-o", "json").json()
 
 
 def test_roles(
