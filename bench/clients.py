@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,20 +15,17 @@ from targets import MANIFEST_TYPE, Target, digest_of, make_image
 
 def ask_often(target: Target, repository: str, path: str, *, seconds: float = 3, connections: int = 32) -> float:
     """Answers a second to the same GET, by wrk."""
-    command = [
-        "wrk",
-        "-t1",
-        f"-c{connections}",
-        f"-d{seconds}s",
-        *_flags(target, repository, "pull"),
-        target.url + path,
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 60)
-    failed = re.search(r"Non-2xx or 3xx responses: (\d+)", done.stdout)
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
-    if failed or not rate:
-        raise SystemExit(f"{target.name} did not answer every request with success:\n{done.stdout}")
-    return float(rate[1])
+    return _wrk(target, repository, target.url + path, [f"-c{connections}", f"-d{seconds}s"])
+
+
+def ask_at_random(target: Target, repository: str, pattern: str, places: int, *, seconds: float = 2) -> float:
+    """Answers a second on one connection, by wrk; each request has another number below `places` in the pattern."""
+    path = f'string.format("{pattern}", math.random(0, {places - 1}))' if places else f'"{pattern}"'
+    script = f'math.randomseed({target.port})\nrequest = function() return wrk.format("GET", {path}) end\n'
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as file:
+        file.write(script)
+        file.flush()
+        return _wrk(target, repository, target.url, ["-c1", f"-d{seconds}s", "-s", file.name])
 
 
 def pull_big(target: Target, repository: str, digest: str, size: int, streams: int) -> float:
@@ -41,10 +39,10 @@ def pull_big(target: Target, repository: str, digest: str, size: int, streams: i
     return size * streams / (time.monotonic() - started)
 
 
-def start_pull(target: Target, repository: str, digest: str, *, rate: str = "") -> subprocess.Popen[str]:
-    command = [*_curl(target, repository, "pull"), "-o", "/dev/null", "-w", "%{http_code} %{size_download}"]
-    command += ["--limit-rate", rate] if rate else []
-    command += [f"{target.url}/v2/{repository}/blobs/{digest}"]
+def start_pull(target: Target, repository: str, digest: str, *, times: int = 1) -> subprocess.Popen[str]:
+    """The same download so many times, one after the other."""
+    command = [*_curl(target, repository, "pull"), "-w", "%{http_code} %{size_download}"]
+    command += ["-o", "/dev/null", f"{target.url}/v2/{repository}/blobs/{digest}"] * times
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
@@ -58,10 +56,9 @@ def push_big(target: Target, repository: str, file: Path, digest: str) -> float:
     return file.stat().st_size / (time.monotonic() - started)
 
 
-def start_push(target: Target, repository: str, file: Path, digest: str, *, rate: str = "") -> subprocess.Popen[str]:
+def start_push(target: Target, repository: str, file: Path, digest: str) -> subprocess.Popen[str]:
     address = target.url + target.begin_upload(repository) + digest
     command = [*_curl(target, repository, "pull,push"), "-H", "Content-Type: application/octet-stream", "-H", "Expect:"]
-    command += ["--limit-rate", rate] if rate else []
     command += ["-T", str(file), "-o", "/dev/null", "-w", "%{http_code}", address]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
@@ -100,6 +97,16 @@ def _push_each(target: Target, repository: str, names: list[str]) -> None:
             ask("PUT", f"{place}{'&' if '?' in place else '?'}digest={digest}", content, 201)
         ask("PUT", f"/v2/{repository}/manifests/{name}", manifest, 201, MANIFEST_TYPE)
     connection.close()
+
+
+def _wrk(target: Target, repository: str, url: str, options: list[str]) -> float:
+    command = ["wrk", "-t1", *options, *_flags(target, repository, "pull"), url]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    failed = re.search(r"Non-2xx or 3xx responses: (\d+)", done.stdout)
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
+    if failed or not rate:
+        raise SystemExit(f"{target.name} did not answer every request with success:\n{done.stdout}")
+    return float(rate[1])
 
 
 def _curl(target: Target, repository: str, actions: str) -> list[str]:

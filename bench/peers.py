@@ -19,10 +19,11 @@ REGISTRY = "benchreg"
 
 
 @contextlib.contextmanager
-def running_darsena(folder: Path, scheme: str) -> Iterator[Target]:
-    """As users run it: tokens on every request, encrypted at rest. Builds are off, they would take the processors."""
+def running_darsena(folder: Path, scheme: str, *, builds: bool = False) -> Iterator[Target]:
+    """As users run it: tokens on every request, encrypted at rest."""
     port = free_port()
-    with serving(folder, port, "--no-build", *([] if scheme == "https" else ["--plain-http"])) as process:
+    options = [*([] if builds else ["--no-build"]), *([] if scheme == "https" else ["--plain-http"])]
+    with serving(folder, port, *options) as process:
         for line in (
             ["group", "create", "-n", "bench"],
             ["create", "-g", "bench", "-n", REGISTRY, "--sku", "Premium"],
@@ -46,11 +47,16 @@ def target_of(folder: Path, port: int, pid: int) -> Target:
 
 @contextlib.contextmanager
 def serving(folder: Path, port: int, *options: str) -> Iterator[subprocess.Popen[bytes]]:
-    """`darsena serve`, until the block ends."""
-    command = darsena("serve", "--data", str(folder), "--listen", f"127.0.0.1:{port}", *options)
-    with process(command, environment(folder), folder.with_suffix(".log")) as running:
+    """`darsena serve`, once it can be signed in to and until the block ends."""
+    with starting(folder, port, *options) as running:
         wait_until(lambda: (folder / "owner.json").exists() and listens(port), "Dársena")
         yield running
+
+
+def starting(folder: Path, port: int, *options: str) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:
+    """`darsena serve`, from its first moment."""
+    command = darsena("serve", "--data", str(folder), "--listen", f"127.0.0.1:{port}", *options)
+    return process(command, environment(folder), folder.with_suffix(".log"))
 
 
 def darsena(*words: str) -> list[str]:

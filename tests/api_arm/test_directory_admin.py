@@ -89,7 +89,7 @@ async def test_a_user_is_made_shown_and_deleted(directory: Arm) -> None:
     assert (made["userName"], made["displayName"], made["enabled"]) == ("ana@example.com", "Ana", True)
     assert made["roles"] == [{"role": "Reader", "scope": S}]
     assert await knows_password(directory, "ANA@example.com", made["password"])
-    for name in ("ana@example.com", "ANA@EXAMPLE.COM", made["objectId"]):
+    for name in ("ana@example.com", "ANA@EXAMPLE.COM", made["id"]):
         shown = (await directory("GET", f"{USERS}/{quote(name)}")).json
         assert shown == {name: value for name, value in made.items() if name != "password"}
     listed = (await directory("GET", USERS)).json["value"]
@@ -161,13 +161,13 @@ async def test_a_user_name_is_there_once(directory: Arm) -> None:
 async def test_a_service_principal_is_made_and_renewed(directory: Arm, clock: FakeClock) -> None:
     answer = await directory("POST", PROGRAMS, {"displayName": "ci", "secretLifetimeSeconds": 3600})
     made = answer.json
-    assert (answer.status, made["tenantId"], answer.headers["cache-control"]) == (201, TENANT, "no-store")
-    client, secret = made["clientId"], made["clientSecret"]
+    assert (answer.status, made["tenant"], answer.headers["cache-control"]) == (201, TENANT, "no-store")
+    client, secret = made["appId"], made["password"]
     assert await may_sign_in(directory, client, secret)
     shown = (await directory("GET", f"{PROGRAMS}/{client}")).json
-    assert "clientSecret" not in shown
+    assert "password" not in shown
     assert [row["name"] for row in shown["secrets"]] == ["secret"]
-    renewed = (await directory("POST", f"{PROGRAMS}/{client.upper()}/secret", {})).json["clientSecret"]
+    renewed = (await directory("POST", f"{PROGRAMS}/{client.upper()}/secret", {})).json["password"]
     assert not await may_sign_in(directory, client, secret)
     clock.advance(3700)
     assert await may_sign_in(directory, client, renewed)
@@ -181,9 +181,9 @@ async def test_certificates_come_and_go(directory: Arm, key: rsa.RSAPrivateKey, 
     certificate = make_certificate(key, clock)
     thumbprint = certificate.fingerprint(hashes.SHA1()).hex().upper()
     made = (await directory("POST", PROGRAMS, {"displayName": "ci", "certificates": [pem(certificate)]})).json
-    assert "clientSecret" not in made
+    assert "password" not in made
     assert [row["thumbprint"] for row in made["certificates"]] == [thumbprint]
-    path = f"{PROGRAMS}/{made['clientId']}/certificates"
+    path = f"{PROGRAMS}/{made['appId']}/certificates"
     again = await directory("POST", path, {"certificate": pem(certificate)})
     assert [row["thumbprint"] for row in again.json["certificates"]] == [thumbprint]
     assert (await directory("DELETE", f"{path}/{thumbprint.lower()}")).status == 204
@@ -193,7 +193,7 @@ async def test_certificates_come_and_go(directory: Arm, key: rsa.RSAPrivateKey, 
 
 async def test_redirect_uris_are_set_as_a_whole(directory: Arm) -> None:
     made = (await directory("POST", PROGRAMS, {"displayName": "web"})).json
-    path = f"{PROGRAMS}/{made['clientId']}/redirectUris"
+    path = f"{PROGRAMS}/{made['appId']}/redirectUris"
     uris = ["https://app.example.com/cb", "http://localhost/cb"]
     assert (await directory("PUT", path, {"redirectUris": uris})).json["redirectUris"] == sorted(uris)
     assert (await directory("PUT", path, {"redirectUris": []})).json["redirectUris"] == []

@@ -10,8 +10,8 @@ import pytest
 from cli.conftest import Darsena
 from cli.fake_server import FakeServer
 
-ANA = {"userName": "ana", "displayName": "Ana", "enabled": True, "objectId": "o-1", "roles": [{"role": "Reader"}]}
-CI = {"displayName": "ci", "clientId": "c-1", "objectId": "o-2", "enabled": True, "tenantId": "t-1"}
+ANA = {"userName": "ana", "displayName": "Ana", "enabled": True, "id": "o-1", "roles": [{"role": "Reader"}]}
+CI = {"displayName": "ci", "appId": "c-1", "id": "o-2", "enabled": True, "tenant": "t-1"}
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 
 
@@ -55,15 +55,16 @@ def test_users_are_listed_shown_changed_and_deleted(darsena: Darsena, server: Fa
         ("GET", "users", None),
         ("GET", "users/ana", None),
         ("PATCH", "users/ana", {"enabled": False}),
-        ("PATCH", "users/a%40b%2Fc", {"enabled": True}),
+        ("PATCH", "users/a@b/c", {"enabled": True}),
         ("DELETE", "users/ana", None),
     ]
+    assert any("/users/a%40b%2Fc" in path for _, _, path in server.state.requests)
 
 
 def test_a_service_principal_is_made(darsena: Darsena, server: FakeServer) -> None:
-    server.state.maintenance = [{**CI, "clientSecret": "s3cret"}, {**CI, "clientSecret": "s3cret2"}]
+    server.state.maintenance = [{**CI, "password": "s3cret"}, {**CI, "password": "s3cret2"}]
     done = darsena("sp", "create", "ci", "--role", "AcrPush", "--scope", "/a", "--scope", "/b", "--days", "2")
-    assert done.json == {**CI, "clientSecret": "s3cret"}
+    assert done.json == {**CI, "password": "s3cret"}
     assert server.state.maintained[0][3] == {
         "displayName": "ci",
         "redirectUris": [],

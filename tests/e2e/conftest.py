@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 from containers import Containers, own_containers
-from stand import Stand, standing
+from stand import REGISTRY, Stand, standing
 
 NEEDED = {"podman": "podman", "buildah": "buildah", "skopeo": "skopeo", "runc": "runc", "busybox": "busybox-static"}
-REGISTRY = "e2eregistry"
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -21,6 +21,8 @@ from urllib.parse import urlsplit
 import httpx
 
 DARSENA = [sys.executable, "-m", "darsena"]
+REGISTRY = "e2eregistry"
+"""Of the server that the tests share. Not in conftest.py: there are two of that name."""
 START_S = 60.0
 STOP_S = 60.0
 
@@ -166,6 +168,14 @@ class Stand:
             answer = client.request(method, f"{path}?api-version=2019-06-01-preview", headers=headers)
         assert answer.status_code == 200, answer.text
         return answer.json()
+
+    def fsck(self) -> str:
+        """The running server's verdict."""
+        self.arm("GET", f"/subscriptions/{self.owner['subscription_id']}/resourceGroups")  # signs in
+        with self.client(timeout=120) as client:
+            answer = client.post("/darsena/v1/admin/fsck", json={}, headers={"authorization": f"Bearer {self.token}"})
+        assert answer.status_code == 200, answer.text
+        return json.loads(answer.text.splitlines()[-1])["verdict"]
 
     def runs(self, registry: str) -> list[dict[str, Any]]:
         """Newest first, at most a page."""

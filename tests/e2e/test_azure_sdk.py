@@ -26,9 +26,7 @@ from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, 
 from azure.identity import ClientSecretCredential
 from azure.identity.aio import ClientSecretCredential as AsyncClientSecretCredential
 from pushing import CONFIG, LAYER, MANIFEST, Pusher, digest_of
-from stand import Stand
-
-from conftest import REGISTRY
+from stand import REGISTRY, Stand
 
 Manifest = dict[str, Any]
 

@@ -12,9 +12,7 @@ from typing import Any
 
 import pytest
 from containers import Containers
-from stand import DARSENA, Done, Stand, free_port, process_list, run, wait_until
-
-from conftest import REGISTRY
+from stand import DARSENA, REGISTRY, Done, Stand, free_port, process_list, run, wait_until
 
 SECRET = "correct-horse-battery-staple"
 

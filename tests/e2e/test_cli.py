@@ -10,9 +10,7 @@ from typing import Any
 
 import pytest
 from pushing import Pusher
-from stand import Stand, standing, wait_until
-
-from conftest import REGISTRY
+from stand import REGISTRY, Stand, standing, wait_until
 
 _numbers = itertools.count(1)
 

@@ -11,9 +11,7 @@ from typing import Any
 import pytest
 from containers import Containers
 from layouts import INDEX, MANIFEST, Layout
-from stand import Stand
-
-from conftest import REGISTRY
+from stand import REGISTRY, Stand
 
 LIMITS = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")
 """podman's own default is above what some machines allow even to root."""

@@ -11,9 +11,7 @@ import pytest
 from containers import Containers
 from daemons import Containerd, own_containerd
 from layouts import INDEX, Layout
-from stand import Stand
-
-from conftest import REGISTRY
+from stand import REGISTRY, Stand
 
 
 @pytest.fixture(scope="module")

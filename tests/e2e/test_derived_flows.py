@@ -17,10 +17,8 @@ from urllib.parse import quote
 import pytest
 from layouts import CONFIG, INDEX, MANIFEST
 from pushing import Pusher, digest_of
-from stand import Stand
+from stand import REGISTRY, Stand
 from token_client import OCTETS, TokenClient, with_digest
-
-from conftest import REGISTRY
 
 EMPTY = "application/vnd.oci.empty.v1+json"
 ACCEPT = ", ".join(

@@ -16,9 +16,7 @@ import pytest
 from containers import Containers
 from daemons import DOCKER, Docker, beyond_loopback, own_docker
 from layouts import Layout
-from stand import Stand
-
-from conftest import REGISTRY
+from stand import REGISTRY, Stand
 
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"

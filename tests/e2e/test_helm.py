@@ -11,9 +11,7 @@ import helm_python
 import pytest
 import yaml
 from pushing import digest_of
-from stand import Done, Stand, run
-
-from conftest import REGISTRY
+from stand import REGISTRY, Done, Stand, run
 
 CONFIG = "application/vnd.cncf.helm.config.v1+json"
 CHART = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"

@@ -14,9 +14,7 @@ import oras.client
 import oras.oci
 import pytest
 from pushing import digest_of
-from stand import Stand
-
-from conftest import REGISTRY
+from stand import REGISTRY, Stand
 
 Make = Callable[[str], oras.client.OrasClient]
 

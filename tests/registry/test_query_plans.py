@@ -13,7 +13,7 @@ from sqlalchemy import event
 from darsena.core.digest import Digest
 from darsena.db import Database, Tx
 from darsena.registry.hot_lookup import STATEMENTS
-from darsena.registry.store import blobs, manifests, repositories, tags, uploads
+from darsena.registry.store import blobs, manifests, pulls, repositories, tags, totals, untagged, uploads
 
 from .conftest import APP, UID, Rooms
 
@@ -35,11 +35,18 @@ LOOK_UPS: dict[str, Callable[[Tx], object]] = {
     "tags of a manifest": lambda tx: tags.list_of_digest(tx, 1, D),
     "an upload": lambda tx: uploads.is_open(tx, "a" * 32, UID, APP, "me"),
     "expired uploads": lambda tx: uploads.list_expired(tx),
+    "pulls": lambda tx: pulls.find(tx, 1, "v1"),
+    "what is pulled and there": lambda tx: pulls.list_present(tx, [(1, ""), (1, str(D)), (1, "v1"), (2, "v1")]),
+    "what a registry holds": lambda tx: totals.find(tx, UID),
+    "untagged ones that are due": lambda tx: untagged.list_due(tx, UID, 1, 2, untagged.START, 100),
+    "untagged ones that may go": lambda tx: untagged.list_removable(tx, 1, [D], 1, 2),
+    "subjects": lambda tx: manifests.list_subjects(tx, 1, [D]),
 }
 PAGES: dict[str, Callable[[Tx], object]] = {
     "repositories": lambda tx: repositories.list_names(tx, UID, "a", 100),
     "tag names": lambda tx: tags.list_names(tx, 1, "a", 100),
     "tags": lambda tx: tags.list_page(tx, 1, last="a", limit=100, order="none", digest=None),
+    "released tag names": lambda tx: tags.list_names(tx, 1, "a", 100, hide_quarantined=True),
     "tags of a digest": lambda tx: tags.list_page(tx, 1, last="a", limit=100, order="none", digest=D),
     "newest tags": lambda tx: tags.list_page(tx, 1, last="v1", limit=100, order="timedesc", digest=None),
     "oldest tags": lambda tx: tags.list_page(tx, 1, last="v1", limit=100, order="timeasc", digest=None),

@@ -6,7 +6,7 @@ What concerns one registry asks for rights on it; everything else asks for them 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
@@ -36,6 +36,7 @@ from darsena.identity.model import RegistryFacts
 from darsena.registry.fsck_model import Examined, Finding
 from darsena.registry.gc_model import GcRun
 from darsena.registry.maintenance import Maintenance
+from darsena.registry.model import Registry
 from darsena.registry.service import to_registry
 from darsena.resources.ids import REGISTRY_TYPE, subscription_path
 
@@ -141,29 +142,9 @@ class AdminEdge:
     async def fsck(self, call: Call) -> Response:
         body = await call.request.json(FsckRequest)
         facts = await self._admit(call, body.registry, WRITE)
-        return Response(200, self._check(body, facts), content_type="application/x-ndjson")
-
-    async def _check(self, body: FsckRequest, facts: RegistryFacts | None) -> AsyncIterator[bytes]:
-        """Lines as they come; the last one is the end or the failure, so that a line cut off is noticed."""
-        examined = Examined()
-        worst, total, repaired = -1, 0, 0
         registry = None if facts is None else to_registry(facts)
-        check = self._maintenance.check(registry, examined, repair=body.repair, digests=body.digests)
-        try:
-            async for finding in _with_pauses(check):
-                if finding is None:
-                    yield _line(view_progress(examined))
-                    continue
-                total, repaired = total + 1, repaired + finding.is_repaired
-                if not finding.is_repaired:
-                    worst = max(worst, _SEVERITIES.index(finding.severity))
-                yield _line(view_finding(finding, await self._name(finding.registry_uid)))
-        except Problem as problem:
-            yield _line(FailureLine(message=problem.message))
-            return
-        counts = msgspec.structs.asdict(view_progress(examined))
-        verdict = "clean" if worst < 0 else _SEVERITIES[worst]
-        yield _line(EndLine(verdict=verdict, findings=total, repaired=repaired, **counts))
+        lines = check_in_lines(self._maintenance, registry, body, self._name)
+        return Response(200, lines, content_type="application/x-ndjson")
 
     async def _name(self, uid: str) -> str:
         facts = await self._context.resources.lookup.find_by_uid(uid)
@@ -204,6 +185,33 @@ class AdminEdge:
             raise Unauthenticated("Authentication failed. The 'Authorization' header is missing.")
         scope = subscription_path(call.subscription_id) if facts is None else facts.resource_id
         await call.context.gate.authorize_arm(call.principal, action, scope)
+
+
+async def check_in_lines(
+    maintenance: Maintenance, registry: Registry | None, body: FsckRequest, name: Callable[[str], Awaitable[str]]
+) -> AsyncIterator[bytes]:
+    """Lines as they come; the last one is the end or the failure, so that a line cut off is noticed.
+
+    `name` gives a registry's name by its uid.
+    """
+    examined = Examined()
+    worst, total, repaired = -1, 0, 0
+    check = maintenance.check(registry, examined, repair=body.repair, digests=body.digests)
+    try:
+        async for finding in _with_pauses(check):
+            if finding is None:
+                yield _line(view_progress(examined))
+                continue
+            total, repaired = total + 1, repaired + finding.is_repaired
+            if not finding.is_repaired:
+                worst = max(worst, _SEVERITIES.index(finding.severity))
+            yield _line(view_finding(finding, await name(finding.registry_uid)))
+    except Problem as problem:
+        yield _line(FailureLine(message=problem.message))
+        return
+    counts = msgspec.structs.asdict(view_progress(examined))
+    verdict = "clean" if worst < 0 else _SEVERITIES[worst]
+    yield _line(EndLine(verdict=verdict, findings=total, repaired=repaired, **counts))
 
 
 def _check_grace(grace_s: float | None) -> None:

@@ -222,7 +222,7 @@ class _ServicePrincipals:
     def _answer(self, call: Call, view: PrincipalView, secret: NewSecret | None, status: int = 200) -> Response:
         """With the secret, the only time that it is shown."""
         if secret is not None:
-            view = msgspec.structs.replace(view, client_secret=secret.value, tenant_id=self._context.tenant_id)
+            view = msgspec.structs.replace(view, password=secret.value, tenant=self._context.tenant_id)
         return call.answer(view, status, _NO_STORE)
 
 

@@ -79,18 +79,17 @@ class RoleView(Shape, frozen=True, kw_only=True):
 
 
 class PrincipalView(Shape, frozen=True, kw_only=True):
-    """`password` and `clientSecret` are there once, when they are made."""
+    """Named as `az ad` names them. `password`, a person's or a program's secret, is there once, when it is made."""
 
-    object_id: str
+    id: str
     kind: str
     display_name: str
     enabled: bool
     created_at: str
     user_name: str | None = None
-    client_id: str | None = None
-    tenant_id: str | None = None
+    app_id: str | None = None
+    tenant: str | None = None
     password: str | None = None
-    client_secret: str | None = None
     secrets: list[SecretView] | None = None
     certificates: list[CertificateView] | None = None
     redirect_uris: list[str] | None = None
@@ -105,13 +104,13 @@ class PrincipalListView(Shape, frozen=True, kw_only=True):
 def view_principal(row: StoredPrincipal) -> PrincipalView:
     principal = row.principal
     return PrincipalView(
-        object_id=principal.object_id,
+        id=principal.object_id,
         kind=principal.kind,
         display_name=principal.name,
         enabled=row.is_enabled,
         created_at=render_time(row.created_at),
         user_name=principal.user_name,
-        client_id=principal.client_id,
+        app_id=principal.client_id,
     )
 
 

@@ -38,7 +38,7 @@ Name = Annotated[
     typer.Option("--name", "-n", metavar="REGISTRY", help="Log the container client in to this registry instead."),
 ]
 Server = Annotated[str | None, typer.Option("--server", metavar="URL", help="The control host's address.")]
-User = Annotated[str | None, typer.Option("--username", "-u", metavar="ID", help="The client id, or a user's name.")]
+User = Annotated[str | None, typer.Option("--username", "-u", metavar="ID", help="A service principal's client id.")]
 Password = Annotated[str | None, typer.Option("--password", "-p", help="The secret. Asked for when it is missing.")]
 PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the secret from standard input.")]
 CaFile = Annotated[str | None, typer.Option("--ca-file", metavar="FILE", help="The CA that signs the server's names.")]

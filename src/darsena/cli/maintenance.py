@@ -17,6 +17,8 @@ from darsena.client.errors import OperationFailed
 from darsena.client.shapes import Object, as_object, as_objects
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from darsena.client.maintenance import MaintenanceClient
 
 RegistryFilter = Annotated[
@@ -91,7 +93,7 @@ def gc(
     with open_session() as session:
         client = session.maintenance
         if dry_run:
-            _emit_plan(client.plan_gc(registry, grace), output, query)
+            show_plan(client.plan_gc(registry, grace), output, query)
             return
         if pause:
             run = client.pause_gc()
@@ -124,16 +126,21 @@ def fsck(
     Example: darsena fsck
     Example: darsena fsck --repair -o json
     """
+    with open_session() as session:
+        show_findings(session.maintenance.check(registry, repair=repair, digests=not quick), output, query)
+
+
+def show_findings(lines: Iterable[Object], output: Format | None, query: str | None) -> None:
+    """What a check says, line by line. Ends the command with 1 when something is lost or inconsistent."""
     findings: list[Object] = []
     end: Object = {}
-    with open_session() as session:
-        for line in session.maintenance.check(registry, repair=repair, digests=not quick):
-            if line.get("line") == "finding":
-                findings.append(line)
-            elif line.get("line") == "end":
-                end = line
-            elif sys.stderr.isatty():
-                say(f"{line['blobs']} blobs, {human_bytes(line['bytes'])}, {line['manifests']} manifests: going on")
+    for line in lines:
+        if line.get("line") == "finding":
+            findings.append(line)
+        elif line.get("line") == "end":
+            end = line
+        elif sys.stderr.isatty():
+            say(f"{line['blobs']} blobs, {human_bytes(line['bytes'])}, {line['manifests']} manifests: going on")
     for item in (*findings, end):
         item.pop("line", None)
     if query is None and chosen(output) is Format.TABLE:
@@ -162,7 +169,7 @@ def show_size(name: str, repository: str | None, output: Format | None, query: s
         emit(sizes, output, query)
 
 
-def _emit_plan(plan: Object, output: Format | None, query: str | None) -> None:
+def show_plan(plan: Object, output: Format | None, query: str | None) -> None:
     if query is not None or chosen(output) is not Format.TABLE:
         emit(plan, output, query)
         return

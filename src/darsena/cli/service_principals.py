@@ -33,8 +33,8 @@ RedirectUris = Annotated[
 ]
 COLUMNS = (
     Column("NAME", key("displayName")),
-    Column("CLIENT ID", key("clientId")),
-    Column("OBJECT ID", key("objectId")),
+    Column("CLIENT ID", key("appId")),
+    Column("OBJECT ID", key("id")),
     Column("ENABLED", lambda row: "yes" if row.get("enabled") else "no"),
 )
 SHOWN = (
@@ -45,7 +45,7 @@ SHOWN = (
     ),
     Column("ROLES", show_roles),
 )
-CREATED = (*COLUMNS, Column("SECRET", key("clientSecret")), Column("TENANT", key("tenantId")))
+CREATED = (*COLUMNS, Column("SECRET", key("password")), Column("TENANT", key("tenant")))
 
 
 def read_certificate(path: Path) -> str:
@@ -87,7 +87,7 @@ def create(
         body["secretLifetimeSeconds"] = days * _DAY_S
     with open_session() as session:
         made = session.service_principals.create(body)
-    if made.get("clientSecret"):
+    if made.get("password"):
         say_aside(SHOWN_ONCE)
     emit(made, output, query, CREATED)
 

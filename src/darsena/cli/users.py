@@ -32,7 +32,7 @@ COLUMNS = (
     Column("USER NAME", key("userName")),
     Column("NAME", key("displayName")),
     Column("ENABLED", lambda row: "yes" if row.get("enabled") else "no"),
-    Column("OBJECT ID", key("objectId")),
+    Column("OBJECT ID", key("id")),
     Column("ROLES", lambda row: show_roles(row)),
 )
 

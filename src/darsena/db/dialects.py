@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, text
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
-
-DIALECTS = ("sqlite", "postgresql")
 
 _SQLITE_PRAGMAS = (
     "PRAGMA journal_mode=WAL",
@@ -92,7 +90,11 @@ def is_disk_full(error: DBAPIError) -> bool:
 
 def insert_for(dialect: str, table: Table) -> Any:
     """An INSERT that knows ON CONFLICT."""
-    return (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table)
+    if dialect == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert  # with all its drivers: a server on SQLite starts without
+
+        return insert(table)
+    return sqlite_insert(table)
 
 
 def insert_ignore(dialect: str, table: Table, values: dict[str, Any] | Sequence[dict[str, Any]]) -> Any:
@@ -100,14 +102,26 @@ def insert_ignore(dialect: str, table: Table, values: dict[str, Any] | Sequence[
     return insert_for(dialect, table).values(values).on_conflict_do_nothing()
 
 
-def prepare_insert_ignore(table: Table) -> dict[str, Any]:
-    """`insert_ignore` by dialect, built once; the values are given when it is executed."""
-    return {dialect: insert_for(dialect, table).on_conflict_do_nothing() for dialect in DIALECTS}
+class ByDialect(dict[str, Any]):
+    """A statement that differs by dialect, by the dialect's name: built when it is first asked for, then kept."""
+
+    def __init__(self, build: Callable[[str], Any]) -> None:
+        super().__init__()
+        self._build = build
+
+    def __missing__(self, dialect: str) -> Any:
+        built = self[dialect] = self._build(dialect)
+        return built
 
 
-def prepare_locking(statement: Any) -> dict[str, Any]:
-    """`lock_for_update` by dialect, built once."""
-    return {dialect: lock_for_update(dialect, statement) for dialect in DIALECTS}
+def prepare_insert_ignore(table: Table) -> ByDialect:
+    """`insert_ignore`; the values are given when it is executed."""
+    return ByDialect(lambda dialect: insert_for(dialect, table).on_conflict_do_nothing())
+
+
+def prepare_locking(statement: Any) -> ByDialect:
+    """`lock_for_update` of this statement."""
+    return ByDialect(lambda dialect: lock_for_update(dialect, statement))
 
 
 def upsert(dialect: str, table: Table, values: dict[str, Any], *, key: Sequence[str], update: Sequence[str]) -> Any:

@@ -10,10 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from darsena.core.errors import StartFailure
-from darsena.local.screen import last_serve
-
-DEFAULT_DATA = "~/.local/share/darsena"
+from darsena.local import allocator, offline
+from darsena.local.where import DEFAULT_DATA, data_folder, open_folder, served_folder
 
 Data = Annotated[
     Path | None,
@@ -33,15 +31,7 @@ def register(app: typer.Typer) -> None:
     owner = typer.Typer(help="The owner of the data folder.", no_args_is_help=True)
     owner.command("reset")(owner_reset)
     app.add_typer(owner, name="owner")
-
-
-def data_folder(data: Path | None) -> Path:
-    return Path(data or DEFAULT_DATA).expanduser().absolute()
-
-
-def served_folder(data: Path | None) -> Path:
-    """The folder that is named, else that of the last `darsena serve` of this user."""
-    return data_folder(data or last_serve())
+    app.add_typer(offline.app, name="offline")
 
 
 def serve(
@@ -73,6 +63,7 @@ def serve(
         "log.level": log_level,
     }
     order = {"data": str(data_folder(data)), "flags": {key: value for key, value in flags.items() if value is not None}}
+    os.environ.setdefault(allocator.VARIABLE, allocator.VALUE)
     # A fresh process image: the supervisor keeps nothing of what reading a command line needs.
     os.execv(sys.executable, [sys.executable, "-m", "darsena.local.serve", json.dumps(order)])  # noqa: S606
 
@@ -90,7 +81,7 @@ def trust(
     """
     from darsena.local.trust import list_registries, make_trust
 
-    folder, marker = _open(data)
+    folder, marker = open_folder(data)
     tool = make_trust(marker.addresses, folder.ca_file, marker.stamp_uid)
     lines = tool.undo() if undo else tool.apply([*(registry or []), *list_registries(folder)])
     for line in lines or ["nothing to change: it is as it should be"]:
@@ -137,19 +128,9 @@ def owner_reset(data: Data = None) -> None:
     from darsena.local.owner import rewrite_owner_file
     from darsena.local.rooms import open_rooms
 
-    folder, marker = _open(data)
+    folder, marker = open_folder(data)
     with take_lock(folder):
         rooms = open_rooms(folder.root, {})
         asyncio.run(rewrite_owner_file(rooms.identity.service, folder, marker, rooms.stamp))
         rooms.db.close()
     typer.echo(f"the owner has a new secret: {folder.owner}", err=True)
-
-
-def _open(data: Path | None) -> Any:
-    from darsena.local.folder import Folder
-
-    folder = Folder(served_folder(data))
-    marker = folder.read_marker()
-    if marker is None:
-        raise StartFailure(f"{folder.root} is no data folder yet: start `darsena serve --data {folder.root}` once")
-    return folder, marker

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from darsena.cli.options import Output, Query
+from darsena.local.where import open_folder
 
 if TYPE_CHECKING:
     from darsena.local.rooms import Rooms
@@ -102,7 +103,9 @@ def fsck(
 
 def _on(data: Path | None, work: Callable[[Rooms], Awaitable[Any]]) -> Any:
     """The rooms of the folder, opened for this alone. Raises StartFailure while a server holds it."""
-    from darsena.local.commands import open_folder
+    import msgspec
+
+    from darsena.local import logs
     from darsena.local.folder import take_lock
     from darsena.local.rooms import open_rooms
 
@@ -110,6 +113,7 @@ def _on(data: Path | None, work: Callable[[Rooms], Awaitable[Any]]) -> Any:
 
     async def whole() -> Any:
         rooms = open_rooms(folder.root, {})
+        logs.configure(msgspec.structs.replace(rooms.settings.log, level="warning"))
         try:
             return await work(rooms)
         finally:

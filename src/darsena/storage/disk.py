@@ -18,6 +18,10 @@ from darsena.core.failpoints import failpoint
 from darsena.storage.cipher import Buffer
 from darsena.storage.layout import temporary_beside
 
+_RESERVE_BYTES = 64 << 20
+_RESERVE_SHARE = 16
+"""Of a small disk: one part in so many."""
+
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
@@ -32,6 +36,14 @@ def problem_of(error: OSError) -> Problem:
 def create_file(path: Path) -> int:
     """A new file, 0600, open for reading and writing. FileExistsError when it is there."""
     return os.open(path, _CREATE, 0o600)
+
+
+def keep_reserve(fd: int) -> None:
+    """Raise ENOSPC where only the space is left that the database needs: to delete something, and so to make room."""
+    found = os.fstatvfs(fd)
+    reserve = min(_RESERVE_BYTES, found.f_blocks * found.f_frsize // _RESERVE_SHARE)
+    if found.f_bavail * found.f_frsize < reserve:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def write_all(fd: int, position: int, parts: list[Buffer]) -> int:

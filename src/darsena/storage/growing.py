@@ -114,6 +114,7 @@ class GrowingFile:
 
     def write(self, plaintext: Buffer) -> None:
         """Add one frame, not yet durable. After an error call `rollback`."""
+        disk.keep_reserve(self._fd)
         position = disk.write_all(self._fd, self.mark.position, self.cipher.seal(self.mark.frames, plaintext))
         self.mark = self.mark.after(position, len(plaintext))
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import case, delete, select, tuple_
+from sqlalchemy import bindparam, case, delete, select
 
 from darsena.core.digest import Digest
 from darsena.db import Tx
-from darsena.db.dialects import insert_for, lock_against_deletion
+from darsena.db.dialects import ByDialect, insert_for, lock_against_deletion
 from darsena.registry.model import Pulls
 from darsena.registry.tables import manifest, pull_count, repository, tag
 
@@ -19,23 +20,36 @@ Counted = tuple[int, str]
 """(repository id, reference)."""
 
 
+def _prepare_add(dialect: str) -> Any:
+    insert = insert_for(dialect, pull_count)
+    pulled = insert.excluded.last_pull_at
+    latest = case((pulled > pull_count.c.last_pull_at, pulled), else_=pull_count.c.last_pull_at)
+    added = {"pulls": pull_count.c.pulls + insert.excluded.pulls, "last_pull_at": latest}
+    return insert.on_conflict_do_update(index_elements=["repository_id", "reference"], set_=added)
+
+
+_ADD = ByDialect(_prepare_add)
+_MANIFESTS = select(manifest.c.digest).where(
+    manifest.c.repository_id == bindparam("repository"), manifest.c.digest.in_(bindparam("digests", expanding=True))
+)
+_TAGS = select(tag.c.name).where(
+    tag.c.repository_id == bindparam("repository"), tag.c.name.in_(bindparam("names", expanding=True))
+)
+
+
 def add(tx: Tx, pulls: Mapping[Counted, Pulls]) -> int:
     """Add to what is counted of repositories, tags and manifests that are there; returns how many of them are.
 
     What several processes count adds up. Locks in the order of ids and of references, against deadlocks.
     """
-    present = _list_present(tx, sorted(pulls))
+    present = _keep_present(tx, sorted(pulls))
     if not present:
         return 0
     values = [
         {"repository_id": id_, "reference": reference, "pulls": counted.number, "last_pull_at": counted.last_us}
         for (id_, reference), counted in ((key, pulls[key]) for key in present)
     ]
-    insert = insert_for(tx.dialect, pull_count).values(values)
-    pulled = insert.excluded.last_pull_at
-    latest = case((pulled > pull_count.c.last_pull_at, pulled), else_=pull_count.c.last_pull_at)
-    added = {"pulls": pull_count.c.pulls + insert.excluded.pulls, "last_pull_at": latest}
-    tx.execute(insert.on_conflict_do_update(index_elements=["repository_id", "reference"], set_=added))
+    tx.execute(_ADD[tx.dialect], values)
     return len(present)
 
 
@@ -55,18 +69,28 @@ def remove_all(tx: Tx, repository_id: int) -> None:
     tx.execute(delete(pull_count).where(pull_count.c.repository_id == repository_id))
 
 
-def _list_present(tx: Tx, keys: Sequence[Counted]) -> list[Counted]:
+def _keep_present(tx: Tx, keys: Sequence[Counted]) -> list[Counted]:
     """Which of these are there, in the same order; none of them is deleted before this transaction ends."""
     ids = sorted({id_ for id_, _ in keys})
     statement = select(repository.c.id).where(repository.c.id.in_(ids)).order_by(repository.c.id)
-    present: set[Counted] = {(id_, WHOLE) for id_ in tx.execute(lock_against_deletion(tx.dialect, statement)).scalars()}
-    tags = [key for key in keys if key[1] and ":" not in key[1]]
-    digests = [(id_, Digest.parse(text).stored) for id_, text in keys if ":" in text]
-    if tags:
-        found = select(tag.c.repository_id, tag.c.name).where(tuple_(tag.c.repository_id, tag.c.name).in_(tags))
-        present |= {(row.repository_id, row.name) for row in tx.execute(found)}
-    if digests:
-        here = tuple_(manifest.c.repository_id, manifest.c.digest).in_(digests)
-        rows = tx.execute(select(manifest.c.repository_id, manifest.c.digest).where(here))
-        present |= {(row.repository_id, str(Digest.from_stored(row.digest))) for row in rows}
+    wholes = {(id_, WHOLE) for id_ in tx.execute(lock_against_deletion(tx.dialect, statement)).scalars()}
+    present = wholes | list_present(tx, keys)
     return [key for key in keys if key in present]
+
+
+def list_present(tx: Tx, keys: Sequence[Counted]) -> set[Counted]:
+    """Tags and manifests among these that are there. By repository: SQLite scans for a list of pairs."""
+    by_repository: dict[int, list[str]] = {}
+    for id_, reference in keys:
+        by_repository.setdefault(id_, []).append(reference)
+    present: set[Counted] = set()
+    for id_, references in by_repository.items():
+        digests = [Digest.parse(text).stored for text in references if ":" in text]
+        if digests:
+            rows = tx.execute(_MANIFESTS, {"repository": id_, "digests": digests})
+            present |= {(id_, str(Digest.from_stored(stored))) for stored in rows.scalars()}
+        names = [text for text in references if text and ":" not in text]
+        if names:
+            rows = tx.execute(_TAGS, {"repository": id_, "names": names})
+            present |= {(id_, name) for name in rows.scalars()}
+    return present

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, func, select, update
 
 from darsena.db import Tx
-from darsena.db.dialects import DIALECTS, insert_for, insert_ignore, lock_for_update
+from darsena.db.dialects import ByDialect, insert_for, insert_ignore, lock_for_update
 from darsena.registry.tables import blob, registry_size
 
 
@@ -18,7 +18,7 @@ def _prepare_change(dialect: str) -> Any:
     return changed.returning(registry_size.c.size_bytes)
 
 
-_CHANGE = {dialect: _prepare_change(dialect) for dialect in DIALECTS}
+_CHANGE = ByDialect(_prepare_change)
 
 
 def change(tx: Tx, registry_uid: str, by_bytes: int) -> int:
