@@ -29,7 +29,7 @@ test: lint ## everything that CI checks
 	@scripts/step "tests: rooms, edges, databases ($(WORKERS) at a time)" $(PYTEST) -q -n $(WORKERS) --dist loadscope --ignore tests/e2e tests
 	@scripts/step "tests: real server, real clients ($(WORKERS) at a time)" $(PYTEST) -q -n $(WORKERS) --dist loadscope tests/e2e
 
-bench: install-dev ## pull rates beside Debian's docker-registry, as ratios
+bench: install-dev ## speed beside Debian's docker-registry, as ratios; BENCH=row[,row] chooses rows
 	@.venv/bin/python bench/bench.py
 
 .PHONY: help install install-dev demo lint test bench

@@ -47,6 +47,8 @@ class Stand:
     port: int
     home: Path
     environment: dict[str, str] = field(default_factory=dict)
+    scheme: str = "https"
+    """Of the wire."""
     process: subprocess.Popen[bytes] | None = None
     log: Path = field(init=False)
     token: str = ""
@@ -213,7 +215,7 @@ class Stand:
         context = ssl.create_default_context(cafile=str(self.data / "tls" / "ca.pem"))
         host = host or f"localhost:{self.port}"
         return httpx.Client(
-            base_url=f"https://127.0.0.1:{self.port}", headers={"host": host}, verify=context, timeout=timeout
+            base_url=f"{self.scheme}://127.0.0.1:{self.port}", headers={"host": host}, verify=context, timeout=timeout
         )
 
     def darsena(
@@ -288,8 +290,10 @@ def wait_until(condition: Callable[[], Any], what: str, *, within_s: float = 30)
 
 
 @contextlib.contextmanager
-def standing(folder: Path, *options: str, environment: dict[str, str] | None = None) -> Iterator[Stand]:
-    stand = Stand(folder / "data", free_port(), folder / "home", environment or {})
+def standing(
+    folder: Path, *options: str, environment: dict[str, str] | None = None, scheme: str = "https"
+) -> Iterator[Stand]:
+    stand = Stand(folder / "data", free_port(), folder / "home", environment or {}, scheme)
     stand.start(*options)
     try:
         yield stand

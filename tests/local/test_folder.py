@@ -168,3 +168,32 @@ def test_the_ca_signs_nothing_but_certificates(tmp_path: Path) -> None:
     assert json.dumps(sorted(path.name for path in folder.tls.iterdir())) == json.dumps(
         ["ca.key", "ca.pem", "server.key", "server.pem"]
     )
+
+
+def test_a_folder_for_plain_http(tmp_path: Path) -> None:
+    made = prepare(tmp_path / "d", listen="127.0.0.1:8080", domain="", scheme="http")
+    assert made.addresses.control_url == "http://localhost:8080"
+    assert made.addresses.blob_url == "http://darsena.blob.core.azurecr.localhost:8080"
+    assert Folder(tmp_path / "d").read_marker() == made
+    with pytest.raises(StartFailure, match="--plain-http"):
+        prepare(tmp_path / "d", listen="127.0.0.1:8080", domain="")
+
+
+def test_a_folder_behind_a_proxy_has_the_proxys_port(tmp_path: Path) -> None:
+    domain = "registry.example.com"
+    made = prepare(tmp_path / "d", listen="127.0.0.1:8080", domain=domain, public_port=443)
+    assert made.addresses.control_url == f"https://{domain}"
+    assert prepare(tmp_path / "d", listen="127.0.0.1:9090", domain="", public_port=443) == made
+    with pytest.raises(StartFailure, match=r"server\.public_port = 443"):
+        prepare(tmp_path / "d", listen="127.0.0.1:8080", domain="", public_port=8443)
+    with pytest.raises(StartFailure, match=r"server\.tls to own or proxy"):
+        prepare(tmp_path / "d", listen="127.0.0.1:443", domain="", scheme="http")
+
+
+def test_a_folder_from_before_schemes_has_https(tmp_path: Path) -> None:
+    made = prepare(tmp_path / "d", listen="127.0.0.1:8443", domain="")
+    path = tmp_path / "d" / "darsena.json"
+    values = json.loads(path.read_text())
+    assert values.pop("scheme") == "https"
+    path.write_text(json.dumps(values))
+    assert Folder(tmp_path / "d").read_marker() == made

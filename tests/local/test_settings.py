@@ -29,6 +29,19 @@ def test_a_folder_keeps_its_port(tmp_path: Path) -> None:
     assert load(tmp_path, {"DARSENA_SERVER__LISTEN": "0.0.0.0:18444"}, {}).server.listen == "0.0.0.0:18444"
 
 
+def test_a_folder_keeps_its_scheme(tmp_path: Path) -> None:
+    (tmp_path / "darsena.json").write_text('{"port": 18444, "scheme": "http"}')
+    settings = load(tmp_path, {}, {})
+    assert (settings.server.tls, settings.server.listen) == ("off", "127.0.0.1:18444")
+    assert load(tmp_path, {"DARSENA_SERVER__TLS": "own"}, {}).server.tls == "own"  # refused when it starts
+
+
+def test_behind_a_proxy_the_folders_port_is_the_proxys(tmp_path: Path) -> None:
+    (tmp_path / "darsena.json").write_text('{"port": 18444, "scheme": "https"}')
+    server = load(tmp_path, {"DARSENA_SERVER__TLS": "proxy"}, {}).server
+    assert (server.public_port, server.listen) == (18444, "127.0.0.1:8443")
+
+
 def test_texts_become_what_the_setting_is(tmp_path: Path) -> None:
     server = "reg.azurecr.localhost:8443"
     environment = {

@@ -194,3 +194,22 @@ async def test_an_upload_id_is_never_a_path(storage: Storage, upload: str) -> No
     assert await storage.blobs.stat(REGISTRY, digest) == 3
     with pytest.raises(UploadUnknown):
         await storage.uploads.offset(REGISTRY, upload)
+
+
+@pytest.mark.parametrize("size", [0, 1, 300_000, SEGMENT])
+@pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
+async def test_put_in_one_go(storage: Storage, size: int, algorithm: str) -> None:
+    data = content(size)
+    digest = Digest.of(data, algorithm)  # type: ignore[arg-type]
+    for _ in range(2):
+        assert await storage.uploads.put(REGISTRY, data, digest) == size
+    assert await storage.blobs.read_whole(REGISTRY, digest, SEGMENT) == data
+    assert [found async for found in storage.uploads.list(REGISTRY)] == []
+
+
+async def test_put_of_something_else_leaves_nothing(storage: Storage) -> None:
+    wrong = Digest.of(b"other")
+    with pytest.raises(DigestMismatch):
+        await storage.uploads.put(REGISTRY, b"some", wrong)
+    assert await storage.blobs.stat(REGISTRY, wrong) is None
+    assert await storage.sweep(REGISTRY, 1 << 62) == 0

@@ -7,6 +7,7 @@ import queue
 import threading
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeAlias, TypeVar
 
 T = TypeVar("T")
@@ -69,9 +70,8 @@ class _Task:
             self._value = self._fn()
         except BaseException as error:
             self._error = error
-        loop = self._future.get_loop()
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(self._settle)
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._future.get_loop().call_soon_threadsafe(self._settle)
 
     def _settle(self) -> None:
         """In the event loop."""

@@ -11,6 +11,7 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -30,6 +31,7 @@ class Outcome:
 
     value: Any = None
     error: BaseException | None = None
+    after_commit: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,19 +100,18 @@ class Batches:
         if len(batch) == 1:
             return [_alone(batch[0])]
         outcomes: list[Outcome] = []
-        after: list[Callable[[], None]] = []
         try:
-            self._run_together(lambda connection: _each(connection, batch, outcomes, after))
+            self._run_together(lambda connection: _each(connection, batch, outcomes))
         except (DBAPIError, Undone):
             return [_alone(work) for work in batch]
         except BaseException as error:
             return [Outcome(error=error) for _ in batch]
-        for call in after:
-            call()
+        for outcome in outcomes:
+            _follow(outcome)
         return outcomes
 
 
-def _each(connection: Connection, batch: list[Work], outcomes: list[Outcome], after: list[Callable[[], None]]) -> None:
+def _each(connection: Connection, batch: list[Work], outcomes: list[Outcome]) -> None:
     for work in batch:
         connection.exec_driver_sql("SAVEPOINT work")
         try:
@@ -121,9 +122,16 @@ def _each(connection: Connection, batch: list[Work], outcomes: list[Outcome], af
             outcomes.append(Outcome(error=error))
             connection.exec_driver_sql("ROLLBACK TO work")
         else:
-            outcomes.append(Outcome(value))
-            after.append(call)
+            outcomes.append(Outcome(value, after_commit=call))
         connection.exec_driver_sql("RELEASE work")
+
+
+def _follow(outcome: Outcome) -> None:
+    if outcome.after_commit is not None:
+        try:
+            outcome.after_commit()
+        except BaseException as error:
+            outcome.error = error
 
 
 def _alone(work: Work) -> Outcome:
@@ -139,7 +147,7 @@ def _deliver(outcomes: list[Outcome], futures: list[asyncio.Future[Any]]) -> Non
     for future, outcome in zip(futures, outcomes, strict=True):
         loops.setdefault(future.get_loop(), []).append((future, outcome))
     for loop, ended in loops.items():
-        if not loop.is_closed():
+        with suppress(RuntimeError):  # closed: nobody waits any more
             loop.call_soon_threadsafe(_settle, ended)
 
 

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from typing import Any, ClassVar, Concatenate, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import Connection, CursorResult, Engine, Executable
-from sqlalchemy.exc import DataError, DBAPIError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.schema import Table
 
@@ -170,7 +170,7 @@ class Database:
                 if dialects.is_disk_full(error):
                     raise StorageFull("the database's disk is full; nothing was changed") from error
                 if not dialects.is_retryable(error) or attempt == _ATTEMPTS:
-                    if isinstance(error, OperationalError):
+                    if dialects.is_out_of_order(error):
                         raise Unavailable("the database does not answer; nothing was changed") from error
                     raise
                 time.sleep(0.01 * 2**attempt)
@@ -182,8 +182,10 @@ class Database:
                 return fn(Tx(connection, self.clock, actor="system", request_id=""), *args, **kwargs)
         except DataError as error:
             raise _unstorable() from error
-        except OperationalError as error:
-            raise Unavailable("the database does not answer") from error
+        except DBAPIError as error:
+            if dialects.is_out_of_order(error):
+                raise Unavailable("the database does not answer") from error
+            raise
 
     def close(self) -> None:
         if self._batches is not None:

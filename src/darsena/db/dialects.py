@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, text
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.pool import QueuePool
 
 _SQLITE_PRAGMAS = (
@@ -80,6 +80,13 @@ def is_retryable(error: DBAPIError) -> bool:
     if code in ("40001", "40P01"):
         return True
     return isinstance(error.orig, sqlite3.OperationalError) and "locked" in str(error.orig)
+
+
+def is_out_of_order(error: DBAPIError) -> bool:
+    """The database cannot be reached or used: its fault, not the statement's."""
+    if isinstance(error, OperationalError | InterfaceError | InternalError):
+        return True
+    return type(error.orig) is sqlite3.DatabaseError  # the file is damaged, or no database
 
 
 def is_disk_full(error: DBAPIError) -> bool:

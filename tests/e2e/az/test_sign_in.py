@@ -13,7 +13,7 @@ from html import unescape
 from pathlib import Path
 
 import pytest
-from stand import Stand, wait_until
+from stand import Stand, run, wait_until
 from stock import PROGRAM, Az
 
 

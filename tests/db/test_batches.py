@@ -1,0 +1,132 @@
+"""SQLite: use cases that wait together share a commit, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import event, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from darsena.db import Database, Tx
+from darsena.journal.tables import cursor
+
+
+def put(tx: Tx, reader: str) -> str:
+    tx.execute(insert(cursor).values(reader=reader, stream="s", seq=0))
+    return reader
+
+
+def put_and_fail(tx: Tx, reader: str) -> None:
+    put(tx, reader)
+    raise RuntimeError(reader)
+
+
+def names(tx: Tx) -> list[str]:
+    return [row.reader for row in tx.execute(select(cursor.c.reader).order_by(cursor.c.reader))]
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path, sqlite_template: Path) -> Iterator[Database]:
+    path = tmp_path / "darsena.db"
+    path.write_bytes(sqlite_template.read_bytes())
+    db = Database(f"sqlite:///{path}")
+    yield db
+    db.close()
+
+
+@contextmanager
+def counted_commits(db: Database) -> Iterator[list[int]]:
+    seen: list[int] = []
+
+    def note(_connection: object) -> None:
+        seen.append(1)
+
+    event.listen(db.engine, "commit", note)
+    yield seen
+    event.remove(db.engine, "commit", note)
+
+
+async def busy(db: Database) -> tuple[asyncio.Future[None], threading.Event]:
+    """The writer waits for the event: what comes meanwhile comes together."""
+    begun, free = threading.Event(), threading.Event()
+
+    def wait(_tx: Tx) -> None:
+        begun.set()
+        free.wait()
+
+    holding = asyncio.ensure_future(db.transact(wait))
+    await asyncio.to_thread(begun.wait)
+    return holding, free
+
+
+async def ask(db: Database, *works: tuple[object, str]) -> list[object]:
+    holding, free = await busy(db)
+    asked = [asyncio.ensure_future(db.transact(fn, name)) for fn, name in works]  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    free.set()
+    await holding
+    return await asyncio.gather(*asked, return_exceptions=True)
+
+
+async def test_one_commit_for_all_that_wait(sqlite: Database) -> None:
+    with counted_commits(sqlite) as commits:
+        assert await ask(sqlite, *((put, name) for name in "abcd")) == ["a", "b", "c", "d"]
+    assert len(commits) == 2  # the one that held the writer, and the four
+    assert await sqlite.read(names) == ["a", "b", "c", "d"]
+
+
+async def test_one_that_fails_takes_back_its_own_work_only(sqlite: Database) -> None:
+    first, failed, last = await ask(sqlite, (put, "a"), (put_and_fail, "b"), (put, "c"))
+    assert (first, last) == ("a", "c")
+    assert isinstance(failed, RuntimeError)
+    assert await sqlite.read(names) == ["a", "c"]
+
+
+async def test_where_the_database_refuses_each_is_told_its_own_failure(sqlite: Database) -> None:
+    await sqlite.transact(put, "b")
+    first, refused, last = await ask(sqlite, (put, "a"), (put, "b"), (put, "c"))
+    assert (first, last) == ("a", "c")
+    assert isinstance(refused, IntegrityError)
+    assert await sqlite.read(names) == ["a", "b", "c"]
+
+
+async def test_what_follows_a_commit_follows_that_of_the_batch(sqlite: Database) -> None:
+    seen: list[tuple[str, list[str]]] = []
+
+    def work(tx: Tx, name: str) -> None:
+        put(tx, name)
+        tx.after_commit(lambda: seen.append((name, sqlite.read_sync(names))))
+
+    def fail(tx: Tx, name: str) -> None:
+        work(tx, name)
+        raise RuntimeError(name)
+
+    await ask(sqlite, (work, "a"), (fail, "b"), (work, "c"))
+    assert seen == [("a", ["a", "c"]), ("c", ["a", "c"])]
+
+
+async def test_the_writer_outlives_what_fails_after_a_commit(sqlite: Database) -> None:
+    def work(tx: Tx, name: str) -> None:
+        put(tx, name)
+        tx.after_commit(lambda: {}["nothing"])
+
+    failed, kept = await ask(sqlite, (work, "a"), (put, "b"))
+    assert (isinstance(failed, KeyError), kept) == (True, "b")
+    assert await sqlite.transact(put, "c") == "c"
+    assert await sqlite.read(names) == ["a", "b", "c"]
+
+
+async def test_closing_ends_what_was_asked_for(sqlite: Database) -> None:
+    holding, free = await busy(sqlite)
+    asked = [asyncio.ensure_future(sqlite.transact(put, name)) for name in "ab"]
+    await asyncio.sleep(0)
+    free.set()
+    await asyncio.to_thread(sqlite.close)
+    assert await asyncio.gather(holding, *asked) == [None, "a", "b"]
+    with pytest.raises(RuntimeError):
+        await sqlite.transact(put, "c")
