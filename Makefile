@@ -29,7 +29,11 @@ test: lint ## everything that CI checks
 	@scripts/step "tests: rooms, edges, databases ($(WORKERS) at a time)" $(PYTEST) -q -n $(WORKERS) --dist loadscope --ignore tests/e2e tests
 	@scripts/step "tests: real server, real clients ($(WORKERS) at a time)" $(PYTEST) -q -n $(WORKERS) --dist loadscope tests/e2e
 
+torture: install-dev ## kill -9 for longer, domain and server: at least ROUNDS= or SECONDS=; SEED= repeats an order of work
+	@PYTHONPATH=tests .venv/bin/python -m faults.torture \
+		$(if $(ROUNDS)$(SECONDS),--rounds $(or $(ROUNDS),1)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
+
 bench: install-dev ## speed beside Debian's docker-registry, as ratios; BENCH=row[,row] chooses rows
 	@.venv/bin/python bench/bench.py
 
-.PHONY: help install install-dev demo lint test bench
+.PHONY: help install install-dev demo lint test torture bench

@@ -32,10 +32,10 @@ class Facts:
     """A registry as its journal tells it, or as its rows do."""
 
     seq: int = 0
-    tags: dict[str, dict[str, str]] = field(default_factory=dict)
-    manifests: dict[str, list[str]] = field(default_factory=dict)
-    links: dict[str, list[str]] = field(default_factory=dict)
-    blobs: list[str] = field(default_factory=list)
+    tags: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
+    manifests: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    links: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    blobs: list[str] = field(default_factory=list[str])
 
     def tell(self, kind: str, body: dict[str, Any]) -> None:
         """What this event changes. An event of a thing that is not there, or is there already, is a lie."""

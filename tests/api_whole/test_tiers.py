@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from .conftest import Answer, Whole
@@ -103,5 +104,5 @@ async def test_every_change_is_in_the_activity(whole: Whole) -> None:
     await patch(whole, "Premium")
     path = f"{whole.subscription}/providers/Microsoft.Insights/eventtypes/management/values"
     newest = (await whole.arm("GET", path)).json["value"][0]
-    assert newest["properties"]["changes"]["sku"] == {"previous": "Basic", "current": "Premium"}
+    assert json.loads(newest["properties"]["changes"])["sku"] == {"previous": "Basic", "current": "Premium"}
     assert newest["httpRequest"]["clientIpAddress"] == "192.0.2.7"

@@ -21,6 +21,7 @@ TENANT = "11111111-1111-1111-1111-111111111111"
 SUBSCRIPTION = "22222222-2222-2222-2222-222222222222"
 CLIENT_ID = "33333333-3333-3333-3333-333333333333"
 CLIENT_SECRET = "s3cret+/="
+PERSON, PASSWORD = "ana@example.com", "p@ss word"
 DIGEST = "sha256:" + "a" * 64
 BASE_DIGEST = "sha256:" + "b" * 64
 
@@ -257,7 +258,10 @@ class Handler(BaseHTTPRequestHandler):
         }
 
     def _token(self, form: dict[str, str]) -> Answer:
-        if (form["client_id"], form["client_secret"]) != (CLIENT_ID, CLIENT_SECRET):
+        if form["grant_type"] == "password":
+            if (form["username"], form["password"]) != (PERSON, PASSWORD):
+                return 400, {"error": "invalid_grant", "error_description": "the password is wrong"}, {}
+        elif (form["client_id"], form["client_secret"]) != (CLIENT_ID, CLIENT_SECRET):
             return 401, {"error": "invalid_client", "error_description": "the secret is wrong"}, {}
         tokens = {
             f"{self.fake.control}//.default": "arm-token",

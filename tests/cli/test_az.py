@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cli.conftest import Darsena
-from cli.fake_server import CLIENT_ID, CLIENT_SECRET, TENANT, FakeServer
+from cli.fake_server import CLIENT_ID, CLIENT_SECRET, PASSWORD, PERSON, TENANT, FakeServer
 
 AZ = """#!{python}
 import json, os, pathlib, sys
@@ -88,6 +88,16 @@ def test_a_shell_gets_an_az_of_its_own(darsena: Darsena, server: FakeServer, hom
     assert "name = Darsena" in (folder / "config").read_text()
     assert not list(folder.glob(".secret*"))
     assert CLIENT_SECRET not in (folder / "darsena.json").read_text()
+
+
+def test_a_person_is_signed_in_as_one(darsena: Darsena, server: FakeServer, log: Log) -> None:
+    owner = darsena("az-env").out
+    assert darsena("login", "-u", PERSON, "-p", PASSWORD).code == 0
+    log.read()
+    assert darsena("az-env").out != owner
+    login = log.read()[-1]
+    assert login["words"][:3] == ["login", "--username", PERSON]
+    assert (login["secret"], PASSWORD in " ".join(login["words"])) == (PASSWORD, False)
 
 
 def test_the_second_time_costs_nothing(darsena: Darsena, server: FakeServer, home: Path, log: Log) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cli.conftest import Darsena
-from cli.fake_server import CLIENT_ID, CLIENT_SECRET, SUBSCRIPTION, TENANT, FakeServer
+from cli.fake_server import CLIENT_ID, CLIENT_SECRET, PASSWORD, PERSON, SUBSCRIPTION, TENANT, FakeServer
 from darsena.client.profile import read_profile
 
 
@@ -41,6 +41,18 @@ def test_login_with_everything_given(
     stored = read_profile(profile_path(home))
     assert stored.registry_domain == f"azurecr.localhost:{server.port}"
     assert stored.subscription_id == SUBSCRIPTION
+    assert darsena("repository", "list", "-n", "contoso").json == ["shop/web"]
+
+
+def test_a_person_signs_in_by_name_and_password(darsena: Darsena, server: FakeServer, home: Path) -> None:
+    done = darsena("login", "-u", PERSON, "-p", "wrong")
+    assert done.code == 4
+    assert "the password is wrong" in done.err
+    done = darsena("login", "-u", PERSON, "-p", PASSWORD)
+    assert done.code == 0, done.err
+    [shown] = json.loads(done.out)
+    assert shown["user"] == {"name": PERSON, "type": "user"}
+    assert PASSWORD not in done.out + done.err
     assert darsena("repository", "list", "-n", "contoso").json == ["shop/web"]
 
 

@@ -1,7 +1,7 @@
 """The whole server under concurrent load, killed with SIGKILL, started again on the same folder and held to account.
 
-`python tests/e2e/server_rounds.py --rounds 200`: the long form of test_server_rounds.py. Half of the rounds end at a
-random moment, half with a failpoint that the worker dies at first. The seed is printed.
+`python tests/e2e/server_rounds.py --rounds 200`, or `make torture`: the long form of test_server_rounds.py. Half of the
+rounds end at a random moment, half with a failpoint that the worker dies at first. The seed is printed.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Client:
     shelf: Shelf = field(default_factory=Shelf)
     pending: Op | None = None
     acknowledged: int = 0
-    refused: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list[str])
 
     def work(self, stop: threading.Event) -> None:
         """Until the server dies."""
@@ -214,14 +214,17 @@ def play_all(folder: Path, seed: int, rounds: int, seconds: float) -> Counter[st
 
 def main() -> int:
     parser = argparse.ArgumentParser()
+    parser.add_argument("--folder", type=Path, default=None, help="a new one, which is kept; otherwise a temporary one")
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=0)
-    parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 30))
     chosen = parser.parse_args()
-    seed = random.SystemRandom().randrange(1 << 30) if chosen.seed is None else chosen.seed
-    print(f"seed {seed}", flush=True)
-    with tempfile.TemporaryDirectory(prefix="darsena-rounds-") as folder:
-        print(json.dumps({"seed": seed, **play_all(Path(folder), seed, chosen.rounds, chosen.seconds)}))
+    print(f"seed {chosen.seed}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="darsena-rounds-") as name:
+        folder = chosen.folder or Path(name)
+        folder.mkdir(exist_ok=True)
+        counts = play_all(folder, chosen.seed, chosen.rounds, chosen.seconds)
+    print(json.dumps({"seed": chosen.seed, **counts}))
     return 0
 
 

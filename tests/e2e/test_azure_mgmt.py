@@ -107,6 +107,25 @@ def test_a_registry_from_creation_to_deletion(
         registries.registries.get(group, name)
 
 
+def test_resources_and_their_tags(stand: Stand, credential: ClientSecretCredential, group: str, registry: str) -> None:
+    _, _, options = settings(stand)
+    with ResourceManagementClient(credential, stand.owner["subscription_id"], **options) as client:
+        assert registry in {row.name for row in client.resources.list_by_resource_group(group)}
+        kind = "resourceType eq 'Microsoft.ContainerRegistry/registries'"
+        found = next(row for row in client.resources.list(filter=kind) if row.name == registry)
+        assert client.resources.check_existence_by_id(found.id, api_version="2023-07-01")
+        assert client.resources.get_by_id(found.id, api_version="2023-07-01").sku.name == "Premium"
+        assert client.providers.get("Microsoft.ContainerRegistry").registration_state == "Registered"
+        patch: Any = {"operation": "Merge", "properties": {"tags": {"by": "tags"}}}
+        assert client.tags.begin_update_at_scope(found.id, patch).result().properties.tags == {"by": "tags"}
+        assert client.tags.get_at_scope(found.id).properties.tags == {"by": "tags"}
+        assert "by" in {row.tag_name for row in client.tags.list()}
+        tagged = client.resources.list(filter="tagName eq 'by' and tagValue eq 'tags'")
+        assert [row.id for row in tagged] == [found.id]
+        client.tags.begin_delete_at_scope(found.id).result()
+        assert client.resources.get_by_id(found.id, api_version="2023-07-01").tags == {}
+
+
 def test_scope_maps_and_tokens(registries: ContainerRegistryManagementClient, group: str, registry: str) -> None:
     actions = ["repositories/hello/content/read"]
     scope_map = registries.scope_maps.begin_create(

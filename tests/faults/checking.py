@@ -19,7 +19,7 @@ async def check_history(world: World, ledger: Ledger) -> None:
     settled: dict[str, Shelf] = {}
     for name, shelf in ledger.shelves.items():
         settled[name] = find_truth(ledger, name, shelf, rows)
-        check_blobs(settled[name], rows.links.get(name, []))
+        check_blobs(ledger, settled[name], rows.links.get(name, []))
         await check_uploads(world, ledger, name, settled[name])
         await check_served(world, name, settled[name])
     ledger.settle(settled)
@@ -28,11 +28,12 @@ async def check_history(world: World, ledger: Ledger) -> None:
 def find_truth(ledger: Ledger, name: str, shelf: Shelf, rows: Facts) -> Shelf:
     """The shelf as acknowledged, or with the thing in doubt done."""
     found = (rows.tags.get(name, {}), sorted(rows.manifests.get(name, [])))
-    if found == (shelf.tags, sorted(shelf.manifests)):
-        if name in ledger.pending:
+    op = ledger.pending.get(name)
+    is_unlinked = op is not None and op["do"] == "unlink" and op["digest"] not in rows.links.get(name, [])
+    if found == (shelf.tags, sorted(shelf.manifests)) and not is_unlinked:
+        if op is not None:
             ledger.counts["in doubt, not told apart or not done"] += 1
         return shelf
-    op = ledger.pending.get(name)
     assert op is not None, (name, found, shelf.tags, sorted(shelf.manifests))
     done = copy.deepcopy(shelf)
     done.apply(op)
@@ -41,10 +42,11 @@ def find_truth(ledger: Ledger, name: str, shelf: Shelf, rows: Facts) -> Shelf:
     return done
 
 
-def check_blobs(shelf: Shelf, links: list[str]) -> None:
+def check_blobs(ledger: Ledger, shelf: Shelf, links: list[str]) -> None:
     """An acknowledged blob stays for gc's time of grace. fsck has seen its bytes."""
     shelf.blobs = {digest: at for digest, at in shelf.blobs.items() if time.time() - at < 0.8 * GRACE_S}
-    assert set(shelf.blobs) <= set(links), shelf.blobs.keys() - set(links)
+    assert set(shelf.blobs) <= set(links), {digest: shelf.blobs[digest] for digest in shelf.blobs.keys() - set(links)}
+    ledger.counts["blobs in their time of grace, held"] += len(shelf.blobs)
 
 
 async def check_uploads(world: World, ledger: Ledger, name: str, shelf: Shelf) -> None:

@@ -23,12 +23,12 @@ Op = dict[str, Any]
 class Shelf:
     """One repository as it must be."""
 
-    tags: dict[str, str] = field(default_factory=dict)
-    manifests: dict[str, dict[str, Any]] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict[str, str])
+    manifests: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     """Digest to its `children`, `subject` and `content`."""
-    blobs: dict[str, float] = field(default_factory=dict)
-    """Digest to when its push was acknowledged."""
-    uploads: dict[str, dict[str, Any]] = field(default_factory=dict)
+    blobs: dict[str, float] = field(default_factory=dict[str, float])
+    """Digest to when its push began: gc's time of grace is counted from no earlier moment."""
+    uploads: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     """Id to the `blob` that it will be and the acknowledged `offset`."""
 
     def doomed(self, digest: str) -> set[str]:
@@ -56,7 +56,7 @@ class Shelf:
             case "drop":
                 self.tags, self.manifests, self.blobs = {}, {}, {}
             case "blob" | "mount":
-                self.blobs[op["digest"]] = time.time()
+                self.blobs[op["digest"]] = op["at"]
             case "unlink":
                 self.blobs.pop(op["digest"], None)
             case "begin":
@@ -65,7 +65,7 @@ class Shelf:
                 self.uploads[op["upload"]]["offset"] = answer
             case "finish":
                 del self.uploads[op["upload"]]
-                self.blobs[op["digest"]] = time.time()
+                self.blobs[op["digest"]] = op["at"]
             case "cancel":
                 del self.uploads[op["upload"]]
             case other:
@@ -77,10 +77,10 @@ class Ledger:
     """`history` is appended to by whoever is killed; `base` is replaced by whoever checks, and never killed in it."""
 
     folder: Path
-    shelves: dict[str, Shelf] = field(default_factory=dict)
+    shelves: dict[str, Shelf] = field(default_factory=dict[str, Shelf])
     told: Facts = field(default_factory=Facts)
-    pending: dict[str, Op] = field(default_factory=dict)
-    counts: Counter[str] = field(default_factory=Counter)
+    pending: dict[str, Op] = field(default_factory=dict[str, Op])
+    counts: Counter[str] = field(default_factory=Counter[str])
     _history: int = -1
 
     @classmethod
@@ -109,6 +109,7 @@ class Ledger:
         os.ftruncate(self._history, 0)
 
     def intend(self, name: str, op: Op) -> None:
+        op = op | {"at": time.time()}
         self._write({"name": name, "op": op})
         self.pending[name] = op
 

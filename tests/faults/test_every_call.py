@@ -148,7 +148,6 @@ STEPS: dict[str, Step] = {
 }
 
 
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("where", FAILING)
 @pytest.mark.parametrize("kind", ["full", "broken"])
 @pytest.mark.parametrize("lasting", [False, True], ids=["once", "from then on"])

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 from darsena.core import failpoints
 from darsena.testing import FakeClock
 from faults import scenario
+from faults.children import run_together
 from faults.domain_rounds import Place, close
 from oracles import Facts, check_nothing_left, check_world
 
-TESTS = Path(__file__).parents[1]
 AT_ONCE = 2
-STEPS = {"begin", "upload", "put", "commit", "push", "cancel", "expire", "mount", "manifest", "tag", "delete", "gc"}
-STEPS |= {"remove", "sweep", "file", "log", "transaction"}
+STEPS = {"begin", "upload", "put", "commit", "push", "cancel", "expire", "mount", "manifest", "tag", "delete", "gc"} | {
+    "remove", "sweep", "file", "log", "transaction",
+}  # fmt: skip
 
 
 async def test_all_are_reached(tmp_path: Path, sqlite_template: Path) -> None:
@@ -42,23 +39,9 @@ async def test_all_are_reached(tmp_path: Path, sqlite_template: Path) -> None:
 
 def test_killed_at_every_one(tmp_path: Path, sqlite_template: Path) -> None:
     points = scenario.list_points()
-    command = [sys.executable, "-m", "faults.every_point", "--folder", str(tmp_path), "--template", sqlite_template]
-    started = [
-        subprocess.Popen(
-            [*command, *points[number::AT_ONCE]],
-            env={**os.environ, "PYTHONPATH": str(TESTS)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for number in range(AT_ONCE)
-    ]
+    command = ["faults.every_point", "--folder", str(tmp_path), "--template", str(sqlite_template)]
     found: dict[str, str] = {}
-    for process in started:
-        with process:
-            out, _ = process.communicate(timeout=850)
-        assert process.returncode == 0, out
-        last = json.loads(out.splitlines()[-1])
-        assert set(last.values()) == {"whole"}, out
-        found |= last
+    for results in run_together([[*command, *points[number::AT_ONCE]] for number in range(AT_ONCE)]):
+        assert set(results.values()) == {"whole"}
+        found |= results
     assert sorted(found) == points

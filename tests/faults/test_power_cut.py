@@ -66,7 +66,6 @@ async def push_and_move(world: World, cuts: Cuts) -> None:
     cuts.cut("acknowledged the deletion")
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", SHARE)
 async def test_whole_protocol(tmp_path: Path, sqlite_template: Path, kind: str) -> None:
     root = tmp_path / "root"

@@ -97,6 +97,13 @@ def test_customer_keys_are_refused_by_tier_first_and_then_as_missing() -> None:
         gates.merge(Properties(), change(customer_key=True), TIERS["Premium"], NOW)
 
 
+def test_soft_delete_is_refused_since_deleted_things_could_not_be_had_back() -> None:
+    with pytest.raises(NotImplementedHere, match="what is deleted is gone"):
+        gates.merge(Properties(), change(soft_delete=True), TIERS["Basic"], NOW)
+    was_on = Properties(soft_delete=True)  # of a version that took the setting
+    assert not gates.merge(was_on, change(admin_user_enabled=True), TIERS["Basic"], NOW).soft_delete
+
+
 def test_rules_are_counted_against_the_tier() -> None:
     rules = tuple(f"10.0.{n // 256}.{n % 256}" for n in range(201))
     assert gates.merge(Properties(), change(ip_rules=rules[:200]), TIERS["Premium"], NOW).ip_rules == rules[:200]

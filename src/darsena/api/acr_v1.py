@@ -91,7 +91,7 @@ class AcrRoutes:
         self, _request: Request, registry: Registry, target: Target, _caller: Caller
     ) -> Response:
         gone = await self._deleting.delete_repository(registry, target.repository)
-        body = {"manifestsDeleted": [str(digest) for digest in gone.manifests], "tagsDeleted": gone.tags}
+        body = {"manifestsDeleted": gone.manifests, "tagsDeleted": gone.tags}
         return json_response(body, 202)
 
     # --- tags ---------------------------------------------------------------------------------------------------

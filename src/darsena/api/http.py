@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
+from darsena.api.turns import ANSWERED, Turns
 from darsena.core.errors import RequestInvalid, RequestTooLarge
 from darsena.core.names import plain
 
@@ -210,17 +211,19 @@ async def send_response(request: Request, response: Response, send: Send) -> Non
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     body = response.body
     if isinstance(body, bytes | bytearray | memoryview):
+        ANSWERED.short += 1
         await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" or no_body else body})
         return
     if request.method == "HEAD":
         await _close(body)
         await send({"type": "http.response.body", "body": b""})
         return
+    turns = Turns()
     gone = asyncio.ensure_future(request.wait_disconnect())
     try:
         async for chunk in body:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            await asyncio.sleep(0)  # a fast reader would never give the loop back
+            await asyncio.sleep(turns.take())  # a fast reader would never give the loop back
             if gone.done():
                 return
         await send({"type": "http.response.body", "body": b""})

@@ -1,7 +1,7 @@
 """Request rates of a login server, as ACR's tiers have them: token buckets per registry, and per identity in it.
 
 A bucket holds a minute's calls and refills continuously, so a burst passes until it is empty. Off unless the setting
-`limits.rates` says otherwise; each worker process counts for itself.
+`limits.rates` says otherwise. A server counts for itself, as each of the service's replicas does.
 """
 
 from __future__ import annotations

@@ -38,8 +38,13 @@ Name = Annotated[
     typer.Option("--name", "-n", metavar="REGISTRY", help="Log the container client in to this registry instead."),
 ]
 Server = Annotated[str | None, typer.Option("--server", metavar="URL", help="The control host's address.")]
-User = Annotated[str | None, typer.Option("--username", "-u", metavar="ID", help="A service principal's client id.")]
-Password = Annotated[str | None, typer.Option("--password", "-p", help="The secret. Asked for when it is missing.")]
+User = Annotated[
+    str | None,
+    typer.Option("--username", "-u", metavar="WHO", help="A service principal's client id, or a person's user name."),
+]
+Password = Annotated[
+    str | None, typer.Option("--password", "-p", help="The secret, or the password. Asked for when it is missing.")
+]
 PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the secret from standard input.")]
 CaFile = Annotated[str | None, typer.Option("--ca-file", metavar="FILE", help="The CA that signs the server's names.")]
 OwnerFile = Annotated[
@@ -70,7 +75,7 @@ def login(
     ca_file: CaFile = None,
     owner: OwnerFile = None,
     service_principal: Annotated[
-        bool, typer.Option("--service-principal", help="Taken for granted; accepted for those used to az.")
+        bool, typer.Option("--service-principal", help="Not needed: a client id tells. For those used to az.")
     ] = False,
     profile: ProfileName = DEFAULT_PROFILE,
     client: ClientOption = None,
@@ -87,6 +92,7 @@ def login(
     Examples:
       darsena login
       darsena login --server https://registry.example.com -u CLIENT_ID
+      darsena login -u ana@example.com
       darsena login -n contoso
     """
     secret = sys.stdin.readline().rstrip("\n") if password_stdin else password
@@ -132,7 +138,7 @@ def _chosen_profile(
         if local is not None:
             return local
         if not is_interactive():
-            raise UsageProblem("the server is missing", hint="give --server URL and -u CLIENT_ID")
+            raise UsageProblem("the server is missing", hint="give --server URL and -u WHO")
     if local is not None and (server is None or server.rstrip("/") == local.control_url.rstrip("/")):
         # Someone else at the local server: its address and CA are known.
         base = local
@@ -142,7 +148,7 @@ def _chosen_profile(
     return Profile(
         control_url=url.rstrip("/"),
         registry_domain=base.registry_domain,
-        client_id=username or ask_text("Client id"),
+        client_id=username or ask_text("Client id, or user name"),
         client_secret=secret or ask_text("Secret", secret=True),
         tenant_id=tenant or base.tenant_id,
         ca_file=str(Path(ca_file).absolute()) if ca_file else base.ca_file,
@@ -173,7 +179,7 @@ def _sign_in(profile: Profile, name: str) -> list[Object]:
     )
     path = ProfileStore(config_folder()).put(name, stored)
     say(f"signed in at {profile.control_url} as {profile.client_id}; kept in {path}")
-    user = {"name": profile.client_id, "type": "servicePrincipal"}
+    user = {"name": profile.client_id, "type": "user" if profile.is_person else "servicePrincipal"}
     return [
         {
             "cloudName": "Darsena",

@@ -12,7 +12,7 @@ import typer
 from darsena.cli.images import parse_image, without_host
 from darsena.cli.options import Group, NoWait, Output, Query, RegistryName
 from darsena.cli.output import Format, chosen, emit
-from darsena.cli.progress import Progress, choose_reporter
+from darsena.cli.reporting import Progress, choose_reporter
 from darsena.cli.run_options import (
     AgentPool,
     LogTemplate,

@@ -1,18 +1,11 @@
-"""How long work is shown: as plain lines, as JSON for programs, or alive on a terminal (see `live.py`)."""
+"""How long work is shown: as plain lines, or as JSON for programs. `live.py` shows it alive on a terminal."""
 
 from __future__ import annotations
 
 import json
-from enum import StrEnum
 from typing import Any, Protocol
 
 from darsena.cli.terminal import harmless, has_colour, human_bytes, human_seconds, lines_of, say, styled, write_result
-
-
-class Progress(StrEnum):
-    AUTO = "auto"
-    PLAIN = "plain"
-    JSON = "json"
 
 
 class Reporter(Protocol):
@@ -140,14 +133,3 @@ class JsonReporter:
 
     def close(self) -> None:
         pass
-
-
-def choose_reporter(progress: Progress, *, log_is_result: bool = False, live: bool = True) -> Reporter:
-    """The live one only where a person looks, and only for builds: their log has steps to show."""
-    if progress is Progress.JSON:
-        return JsonReporter()
-    if progress is Progress.AUTO and live and has_colour(on_stderr=True):
-        from darsena.cli.live import LiveReporter  # rich is slow to import, and wanted only here
-
-        return LiveReporter()
-    return PlainReporter(log_is_result=log_is_result)

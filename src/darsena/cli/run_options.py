@@ -10,7 +10,7 @@ import typer
 
 from darsena.cli.exit_codes import UsageProblem
 from darsena.cli.output import emit
-from darsena.cli.progress import Progress
+from darsena.cli.reporting import Progress
 from darsena.client.errors import OperationFailed
 from darsena.client.run_requests import Argument, run_id_of, status_of
 from darsena.client.shapes import Object, flatten, properties

@@ -11,7 +11,8 @@ import typer
 from darsena.cli.exit_codes import UsageProblem
 from darsena.cli.options import Group, NoWait, Output, Query, RegistryName
 from darsena.cli.output import emit
-from darsena.cli.progress import Progress, Reporter, choose_reporter
+from darsena.cli.progress import Reporter
+from darsena.cli.reporting import Progress, choose_reporter
 from darsena.cli.run_options import (
     AgentPool,
     LogTemplate,

@@ -90,8 +90,9 @@ class Az:
         try:
             with os.fdopen(descriptor, "w") as file:
                 file.write(profile.client_secret)
+            kind = () if profile.is_person else ("--service-principal",)
             tenant = ("--tenant", profile.tenant_id) if profile.tenant_id else ()
-            self.run("login", "--service-principal", "--username", profile.client_id, "--password", f"@{path}", *tenant)
+            self.run("login", *kind, "--username", profile.client_id, "--password", f"@{path}", *tenant)
         finally:
             Path(path).unlink(missing_ok=True)
 
@@ -113,7 +114,8 @@ def open_isolated(profile: Profile, program: str | None) -> Path:
     """
     check_profile(profile)
     host = profile.control_url.partition("://")[2].replace(":", "_").replace("/", "_")
-    folder = config_folder() / "az" / f"{host}-{profile.client_id[:8]}"
+    who = hashlib.sha256(profile.client_id.encode()).hexdigest() if profile.is_person else profile.client_id
+    folder = config_folder() / "az" / f"{host}-{who[:8]}"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     az = Az(program=find_program(program), folder=folder, bundle=write_bundle(profile, folder / "ca-bundle.pem"))
     done = _read_done(folder / "darsena.json")

@@ -1,4 +1,4 @@
-"""Signing in: the client-credentials grant at the directory that the server's metadata names."""
+"""Signing in at the directory that the server's metadata names: a program by its secret, a person by a password."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from darsena.client.profile import Profile
 from darsena.client.shapes import Object
 
 REGISTRY_AUDIENCE = "https://containerregistry.azure.net"
+PUBLIC_CLIENT = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
+"""The Azure CLI's own, which every directory of this kind knows: people sign in through a program."""
 _EARLY_S = 60
 
 
@@ -60,14 +62,8 @@ class Directory:
         token, until = self._tokens.get(scope, ("", 0.0))
         if until > self._now():
             return token
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": self._profile.client_id,
-            "client_secret": self._profile.client_secret,
-            "scope": scope,
-        }
         try:
-            answer = read_object(self._http.send("POST", self.metadata.token_endpoint, form=form))
+            answer = read_object(self._http.send("POST", self.metadata.token_endpoint, form=self._form(scope)))
         except CallRefused as error:
             if error.status not in (400, 401, 403):
                 raise
@@ -82,6 +78,14 @@ class Directory:
         lifetime_s = float(answer.get("expires_in") or 300)
         self._tokens[scope] = (token, self._now() + max(lifetime_s - _EARLY_S, lifetime_s / 2))
         return token
+
+    def _form(self, scope: str) -> dict[str, str]:
+        name, secret = self._profile.client_id, self._profile.client_secret
+        if self._profile.is_person:
+            who = {"grant_type": "password", "client_id": PUBLIC_CLIENT, "username": name, "password": secret}
+        else:
+            who = {"grant_type": "client_credentials", "client_id": name, "client_secret": secret}
+        return {**who, "scope": scope}
 
 
 def _read_metadata(answer: Object, profile: Profile) -> Metadata:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import msgspec
 from darsena.client.errors import SignInFailed
 
 DEFAULT_PROFILE = "default"
+_GUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -23,7 +25,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     control_url: str
     client_id: str
+    """A program's client id, which is a GUID, or a person's user name, which is none."""
     client_secret: str
+    """The program's secret, or the person's password."""
     registry_domain: str = ""
     """With or without a port; empty when not known yet."""
     tenant_id: str = ""
@@ -33,6 +37,10 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def control_host(self) -> str:
         return urlsplit(self.control_url).hostname or ""
+
+    @property
+    def is_person(self) -> bool:
+        return _GUID.fullmatch(self.client_id) is None
 
     @property
     def scheme(self) -> str:

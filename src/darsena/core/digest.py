@@ -60,6 +60,11 @@ class Digest:
         return f"{self.algorithm}:{self.hex}"
 
 
+def text_of_stored(stored: bytes) -> str:
+    """`str(Digest.from_stored(stored))`, for the many."""
+    return f"{_FROM_STORED_BYTE[stored[0]]}:{stored[1:].hex()}"
+
+
 class Hasher(Protocol):
     """What hashlib's objects offer and we use."""
 

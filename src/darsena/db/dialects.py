@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sqlite3
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, text
+from sqlalchemy import Connection, Dialect, Engine, Table, bindparam, create_engine, event, text
+from sqlalchemy import insert as sqlalchemy_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.pool import QueuePool
@@ -124,6 +126,28 @@ class ByDialect(dict[str, Any]):
 def prepare_insert_ignore(table: Table) -> ByDialect:
     """`insert_ignore`; the values are given when it is executed."""
     return ByDialect(lambda dialect: insert_for(dialect, table).on_conflict_do_nothing())
+
+
+def insert_rows(
+    connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
+) -> None:
+    """Many rows, without what SQLAlchemy does for each: the values are as the driver takes them.
+
+    The columns are named in the table's order.
+    """
+    dialect = connection.dialect
+    text = _insert_text(dialect, table, columns)
+    if dialect.positional:
+        connection.exec_driver_sql(text, list(rows))
+    else:
+        connection.exec_driver_sql(text, [dict(zip(columns, row, strict=True)) for row in rows])
+
+
+@functools.cache
+def _insert_text(dialect: Dialect, table: Table, columns: tuple[str, ...]) -> str:
+    assert columns == tuple(column.name for column in table.c if column.name in columns)
+    values: dict[str, Any] = {name: bindparam(name) for name in columns}
+    return str(sqlalchemy_insert(table).values(values).compile(dialect=dialect))
 
 
 def prepare_locking(statement: Any) -> ByDialect:

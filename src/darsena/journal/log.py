@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, bindparam, func, insert, select, update
+from sqlalchemy import Row, bindparam, func, select, update
 
 from darsena.db import Tx
-from darsena.db.dialects import insert_ignore
+from darsena.db.dialects import insert_ignore, insert_rows
 from darsena.journal.events import encode
 from darsena.journal.tables import journal, journal_head
 
@@ -37,7 +37,7 @@ _ADVANCE = (
     .values(seq=journal_head.c.seq + bindparam("count"))
     .returning(journal_head.c.seq)
 )
-_APPEND = insert(journal)
+_COLUMNS = ("stream", "seq", "kind", "body", "actor", "request_id", "at", "address")
 
 
 def append(tx: Tx) -> None:
@@ -51,21 +51,12 @@ def append(tx: Tx) -> None:
         by_stream.setdefault(stream, []).append(event)
     for stream in sorted(by_stream):
         events = by_stream[stream]
-        last = _advance(tx, stream, len(events))
+        first = _advance(tx, stream, len(events)) - len(events) + 1
         rows = [
-            {
-                "stream": stream,
-                "seq": last - len(events) + 1 + index,
-                "kind": event.kind,
-                "body": encode(event),
-                "actor": tx.actor,
-                "request_id": tx.request_id,
-                "address": tx.address,
-                "at": tx.now_us,
-            }
-            for index, event in enumerate(events)
+            (stream, seq, event.kind, encode(event), tx.actor, tx.request_id, tx.now_us, tx.address)
+            for seq, event in enumerate(events, first)
         ]
-        tx.execute(_APPEND, rows)
+        insert_rows(tx.connection, journal, _COLUMNS, rows)
 
 
 def _advance(tx: Tx, stream: str, count: int) -> int:

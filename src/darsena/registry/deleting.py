@@ -88,13 +88,15 @@ class Deleting:
         if repository is None:
             raise RepositoryUnknown(name)
         _check_deletable(repository.attributes, f"the repository {name}")
-        images, names = manifests.list_all(tx, repository.id), tags.list_all(tx, repository.id)
-        for image in images:
-            _check_deletable(image.attributes, f"the manifest {image.digest}")
-            tx.emit(registry.stream, manifest_event(repository, image))
-        for tag in names:
-            _check_deletable(tag.attributes, f"the tag {tag.name}")
-            tx.emit(registry.stream, _tag_event(repository, tag.name, tag.digest))
+        _check_all_deletable(tx, repository)
+        images, names = manifests.list_brief(tx, repository.id), tags.list_brief(tx, repository.id)
+        for digest, media_type, size in images:
+            tx.emit(
+                registry.stream,
+                ManifestDeleted(repository=repository.name, digest=digest, media_type=media_type, size=size),
+            )
+        for tag, digest in names:
+            tx.emit(registry.stream, TagDeleted(repository=repository.name, tag=tag, previous_digest=digest))
         tags.remove_all(tx, repository.id)
         failpoint("delete.after_all_tags")
         manifests.remove_all(tx, repository.id)
@@ -104,7 +106,7 @@ class Deleting:
         repositories.remove(tx, repository.id)
         failpoint("delete.after_repository_row")
         tx.emit(registry.stream, RepositoryDeleted(repository=name, manifests=len(images), tags=len(names)))
-        return Deleted(manifests=tuple(image.digest for image in images), tags=tuple(tag.name for tag in names))
+        return Deleted(manifests=tuple(digest for digest, *_ in images), tags=tuple(tag for tag, _ in names))
 
     def list_with_referrers(self, tx: Tx, repository: Repository, root: Manifest) -> dict[Digest, Manifest]:
         """The manifest, what refers to it, what refers to that, and so on."""
@@ -157,6 +159,13 @@ def drop_registry(tx: Tx, registry_uid: str) -> None:
     blobs.remove_all(tx, registry_uid)
     totals.remove(tx, registry_uid)
     uploads.remove_all(tx, registry_uid)
+
+
+def _check_all_deletable(tx: Tx, repository: Repository) -> None:
+    if (image := manifests.find_locked(tx, repository.id)) is not None:
+        _check_deletable(image.attributes, f"the manifest {image.digest}")
+    if (tag := tags.find_locked(tx, repository.id)) is not None:
+        _check_deletable(tag.attributes, f"the tag {tag.name}")
 
 
 def _check_deletable(attributes: Attributes, what: str) -> None:

@@ -133,9 +133,9 @@ class Pushed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deleted:
-    """What went with a repository."""
+    """What went with a repository: digests as text, and names."""
 
-    manifests: tuple[Digest, ...]
+    manifests: tuple[str, ...]
     tags: tuple[str, ...]
 
 

@@ -58,9 +58,9 @@ def merge(base: Properties, change: PropertiesChange, tier: Tier, now_us: int) -
 
 
 def switch_off(properties: Properties, tier: Tier) -> Properties:
-    """The same registry with every feature off that the tier lacks."""
-    off = {gate.field: getattr(_DEFAULTS, gate.field) for gate in GATES if gate.feature not in tier.features}
-    return replace(properties, **off)
+    """The same registry with every feature off that the tier lacks, and soft delete, which none has here."""
+    off: dict[str, Any] = {gate.field: getattr(_DEFAULTS, gate.field) for gate in GATES if gate.feature not in tier.features}
+    return replace(properties, soft_delete=False, **off)
 
 
 def list_changed(before: Properties, after: Properties) -> list[str]:
@@ -120,6 +120,11 @@ def _check_together(properties: Properties) -> None:
         raise RequestInvalid(
             "The soft delete policy and the retention policy cannot be enabled together.",
             "properties.policies.softDeletePolicy.status",
+        )
+    if properties.soft_delete:
+        raise NotImplementedHere(
+            "Soft delete is not in this version: what is deleted is gone. Leave 'softDeletePolicy' disabled, and lock "
+            "what must stay ('deleteEnabled': false)."
         )
     if properties.dual_stack and not properties.data_endpoint_enabled:
         raise RequestInvalid(

@@ -298,6 +298,7 @@ def _list_changes(before: RegistryRow, after: RegistryRow) -> dict[str, Change]:
     pairs: dict[str, tuple[Any, Any]] = {
         name: (getattr(before.properties, name), getattr(after.properties, name))
         for name in gates.list_changed(before.properties, after.properties)
+        if not name.endswith("_us")  # when a policy was updated says nothing that the change does not
     }
     if before.sku != after.sku:
         pairs["sku"] = (before.sku, after.sku)

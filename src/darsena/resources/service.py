@@ -33,6 +33,7 @@ from darsena.resources.model import (
 )
 from darsena.resources.naming import LoginServers
 from darsena.resources.registries import Counter, Hook, Registries
+from darsena.resources.tagging import Tagged, change_tags, count_tags, read_tags
 
 PasswordName = Literal["password", "password2"]
 
@@ -166,6 +167,20 @@ class ResourceService:
 
     async def get_operation(self, subscription_id: str, id_: str) -> Operation:
         return await self._db.read(groups.get_operation, subscription_id, id_)
+
+    # --- tags ---------------------------------------------------------------------------------------------------------
+
+    async def read_tags(self, what: Tagged) -> tuple[str, Tags]:
+        """The ARM id and the tags. Raises ResourceUnknown."""
+        return await self._db.read(read_tags, self.registries, what)
+
+    async def change_tags(self, what: Tagged, change: Callable[[Tags], Tags], *, author: Author) -> tuple[str, Tags]:
+        """As they are afterwards; nobody changes them in between. Raises ResourceUnknown, RequestInvalid."""
+        return await self._db.transact(change_tags, self.registries, what, change, author)
+
+    async def count_tags(self, subscription_id: str) -> Mapping[str, Mapping[str, int]]:
+        """How often each tag has each value, in the whole subscription."""
+        return await self._db.read(count_tags, subscription_id)
 
     # --- registries ---------------------------------------------------------------------------------------------------
 

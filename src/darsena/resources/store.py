@@ -64,7 +64,7 @@ def delete_group(tx: Tx, group: Group) -> None:
     tx.execute(delete(resource_group).where(resource_group.c.id == group.id))
 
 
-def list_groups(tx: Tx, subscription_id: str, *, after: str, limit: int) -> list[Group]:
+def list_groups(tx: Tx, subscription_id: str, *, after: str = "", limit: int | None = None) -> list[Group]:
     rows = tx.execute(
         select(resource_group)
         .where(resource_group.c.subscription_id == subscription_id, resource_group.c.name_key > after)

@@ -1,4 +1,4 @@
-"""`az group`, `az account`, `az resource`, `az rest`, `az tag`: ARM around the registries."""
+"""`az group`, `account`, `resource`, `rest`, `tag`, `lock`, `monitor activity-log`: ARM around the registries."""
 
 from __future__ import annotations
 
@@ -53,6 +53,24 @@ def test_resources(az: Az, registry: str) -> None:
     assert by_name["id"] == found["id"]
     tagged = az.json("resource", "tag", "--ids", found["id"], "--tags", "by=resource")
     assert tagged["tags"] == {"by": "resource"}
+
+
+def test_tags(az: Az) -> None:
+    name = f"tags{uuid.uuid4().hex[:8]}"
+    group = az.json("group", "create", "-n", name, "-l", "westeurope", "--tags", "a=1")
+    on = ("--resource-id", group["id"])
+    merged = az.json("tag", "update", *on, "--operation", "merge", "--tags", f"{name}=2")
+    assert merged["properties"]["tags"] == {"a": "1", name: "2"}
+    assert name in az.lines("tag", "list", "--query", "[].tagName")
+    az.ok("tag", "delete", *on, "--yes")
+    assert az.json("tag", "list", *on)["properties"]["tags"] == {}
+    log = az.json("monitor", "activity-log", "list", "-g", name, "--offset", "1h")
+    assert [row["caller"] for row in log] == [az.stand.owner["client_id"]] * 3
+    assert "FeatureNotSupported" in az.refused(
+        *("lock", "create", "-n", "keep", "-g", name, "--lock-type", "CanNotDelete")
+    )
+    assert az.json("lock", "list", "-g", name) == []
+    az.ok("group", "delete", "-n", name, "--yes")
 
 
 def test_rest(az: Az, registry: str) -> None:

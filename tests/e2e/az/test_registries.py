@@ -133,7 +133,9 @@ def test_policies(az: Az, registry: str) -> None:
     az.ok("acr", "repository", "list", "-n", registry)
     az.ok(*as_arm, "update", "-r", registry, "--status", "enabled")
     assert az.json("acr", "config", "content-trust", "show", "-r", registry)["status"] == "disabled"
-    assert az.json("acr", "config", "soft-delete", "show", "-r", registry)["status"] == "disabled"
+    soft = ("acr", "config", "soft-delete")
+    assert "what is deleted is gone" in az.refused(*soft, "update", "-r", registry, "--status", "enabled", "--yes")
+    assert az.json(*soft, "show", "-r", registry)["status"] == "disabled"
 
 
 def test_network_rules(az: Az, registry: str) -> None:

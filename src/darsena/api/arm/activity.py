@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from darsena.api.arm.context import ArmContext, Call, make_route
 from darsena.api.arm.paging import Listing, make_next_link, parse_window
 from darsena.api.arm.views import ListView, View
@@ -61,7 +63,7 @@ class ActivityView(View, frozen=True, kw_only=True):
     operation_id: str
     subscription_id: str
     tenant_id: str
-    properties: dict[str, Any]
+    properties: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,8 +207,13 @@ def _view(call: Call, activity: Activity) -> ActivityView:
         operation_id=activity.request_id,
         subscription_id=call.subscription_id,
         tenant_id=call.context.tenant_id,
-        properties={"event": activity.kind, **activity.details},
+        properties={"event": activity.kind, **{name: _text(value) for name, value in activity.details.items()}},
     )
+
+
+def _text(value: Any) -> str:
+    """Clients read a map of texts: what is none stands there as JSON."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _named(value: str) -> NamedView:

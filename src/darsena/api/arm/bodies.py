@@ -18,6 +18,19 @@ class GroupBody(Body, frozen=True, kw_only=True):
     managed_by: str | None = None
 
 
+class TagsPropertiesBody(Body, frozen=True, kw_only=True):
+    tags: dict[str, str] | None = None
+
+
+class TagsBody(Body, frozen=True, kw_only=True):
+    properties: TagsPropertiesBody | None = None
+
+
+class TagsPatchBody(Body, frozen=True, kw_only=True):
+    operation: str | None = None
+    properties: TagsPropertiesBody | None = None
+
+
 class SkuBody(Body, frozen=True, kw_only=True):
     name: str | None = None
 

@@ -11,6 +11,7 @@ from darsena.api.arm import (
     registries,
     resource_list,
     subscriptions,
+    tags,
 )
 from darsena.api.arm.context import ArmContext, ArmGate
 from darsena.api.router import Route
@@ -38,5 +39,5 @@ class ArmEdge:
             subscription_id=subscription_id,
             display_name=display_name,
         )
-        rooms = (metadata, subscriptions, providers, groups, resource_list, registries, identities, operations)
+        rooms = (metadata, subscriptions, providers, groups, resource_list, registries, identities, operations, tags)
         self.routes: list[Route] = [route for room in rooms for route in room.list_routes(self.context)]

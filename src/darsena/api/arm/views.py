@@ -135,6 +135,35 @@ class ProvisioningView(View, frozen=True, kw_only=True):
     provisioning_state: str
 
 
+class TagsPropertiesView(View, frozen=True, kw_only=True):
+    tags: dict[str, str]
+
+
+class TagsView(View, frozen=True, kw_only=True):
+    id: str
+    name: str
+    type: str
+    properties: TagsPropertiesView
+
+
+class TagCountView(View, frozen=True, kw_only=True):
+    type: str
+    value: int
+
+
+class TagValueView(View, frozen=True, kw_only=True):
+    id: str
+    tag_value: str
+    count: TagCountView
+
+
+class TagNameView(View, frozen=True, kw_only=True):
+    id: str
+    tag_name: str
+    count: TagCountView
+    values: list[TagValueView]
+
+
 class GroupView(View, frozen=True, kw_only=True):
     id: str
     name: str

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from darsena.api.http import Scope, Send
 from darsena.api.problems import LOGIN_SERVER_HEADERS
+from darsena.api.turns import ANSWERED
 from darsena.api.v2.blobs import SMALL_BYTES, blob_headers
 from darsena.core.digest import Digest
 from darsena.core.errors import ContentCorrupt, DigestInvalid, NetworkDenied, ResourceUnknown, Unavailable
@@ -71,6 +72,7 @@ class HotPath:
             return False  # the ordinary path says what is wrong
         if found is None:
             return False
+        ANSWERED.short += 1
         await _send(send, found, method)
         return True
 

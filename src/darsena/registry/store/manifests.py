@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, delete, insert, or_, select, tuple_, update
 
-from darsena.core.digest import Digest
+from darsena.core.digest import Digest, text_of_stored
 from darsena.db import Tx
 from darsena.registry.document import Document
 from darsena.registry.model import PASSED, Manifest, OrderBy
@@ -137,9 +137,18 @@ def list_known(tx: Tx, repository_id: int, digests: Sequence[Digest]) -> set[Dig
     return known
 
 
-def list_all(tx: Tx, repository_id: int) -> list[Manifest]:
-    rows = tx.execute(_LIGHT.where(manifest.c.repository_id == repository_id).order_by(manifest.c.created_at))
-    return [_manifest(row) for row in rows]
+def list_brief(tx: Tx, repository_id: int) -> list[tuple[str, str, int]]:
+    """(digest, media type, size) of all, the oldest first: as little as can be, where there may be many."""
+    statement = select(manifest.c.digest, manifest.c.media_type, manifest.c.size)
+    rows = tx.execute(statement.where(manifest.c.repository_id == repository_id).order_by(manifest.c.created_at))
+    return [(text_of_stored(row.digest), row.media_type, row.size) for row in rows]
+
+
+def find_locked(tx: Tx, repository_id: int) -> Manifest | None:
+    """One that may not be deleted."""
+    is_locked = or_(manifest.c.delete_enabled.is_(False), manifest.c.write_enabled.is_(False))
+    row = tx.execute(_LIGHT.where(manifest.c.repository_id == repository_id, is_locked).limit(1)).first()
+    return None if row is None else _manifest(row)
 
 
 def list_referrers(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, delete, exists, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, delete, exists, insert, or_, select, tuple_, update
 
-from darsena.core.digest import Digest
+from darsena.core.digest import Digest, text_of_stored
 from darsena.core.names import TagName
 from darsena.db import Tx
 from darsena.registry.model import PASSED, OrderBy, Tag
@@ -76,9 +76,17 @@ def list_names(tx: Tx, repository_id: int, after: str, limit: int, *, hide_quara
     return [row.name for row in tx.execute(statement.order_by(tag.c.name).limit(limit))]
 
 
-def list_all(tx: Tx, repository_id: int) -> list[Tag]:
-    rows = tx.execute(select(tag).where(tag.c.repository_id == repository_id).order_by(tag.c.name))
-    return [_tag(row) for row in rows]
+def list_brief(tx: Tx, repository_id: int) -> list[tuple[str, str]]:
+    """(name, digest) of all by name: as little as can be, where there may be many."""
+    rows = tx.execute(select(tag.c.name, tag.c.digest).where(tag.c.repository_id == repository_id).order_by(tag.c.name))
+    return [(row.name, text_of_stored(row.digest)) for row in rows]
+
+
+def find_locked(tx: Tx, repository_id: int) -> Tag | None:
+    """One that may not be deleted."""
+    is_locked = or_(tag.c.delete_enabled.is_(False), tag.c.write_enabled.is_(False))
+    row = tx.execute(select(tag).where(tag.c.repository_id == repository_id, is_locked).limit(1)).first()
+    return None if row is None else _tag(row)
 
 
 def list_page(
