@@ -13,6 +13,7 @@ import ssl
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -75,7 +76,7 @@ class Crowd:
         secret.sendall(text)
         return secret
 
-    def leave(self) -> None:
+    def close(self) -> None:
         for one in self._sockets:
             one.close()
         self._sockets = []
@@ -112,20 +113,23 @@ def test_crowd(stand: Stand) -> None:
     pid = stand.process.pid
     check_answers(pusher, manifest)
     base = Footprint.of(pid)
-    crowd = Crowd(stand, digest_of(layer))
+    with closing(Crowd(stand, digest_of(layer))) as crowd:
+        come_and_go(stand, pusher, manifest, crowd, base)
+    assert stand.fsck() in ("clean", "garbage")  # uploads that were cut off may be continued for a week
 
+
+def come_and_go(stand: Stand, pusher: Pusher, manifest: bytes, crowd: Crowd, base: Footprint) -> None:
+    pid = stand.process.pid  # type: ignore[union-attr]
     crowd.come(1.0)
     check_answers(pusher, manifest)
     assert Footprint.of(pid).memory_bytes < base.memory_bytes + MEMORY_BYTES
-    crowd.leave()
+    crowd.close()
     wait_back_at(base, pid, within_s=60)
     check_answers(pusher, manifest)
 
     crowd.come(0.2)
     check_answers(pusher, manifest)
     wait_back_at(base, pid, within_s=LET_GO_S)
-    crowd.leave()
-    assert stand.fsck() in ("clean", "garbage")  # uploads that were cut off may be continued for a week
 
 
 def test_limit_is_raised(stand: Stand) -> None:

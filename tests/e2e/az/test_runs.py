@@ -38,6 +38,8 @@ def test_build_with_every_option(az: Az, registry: str, context: Path) -> None:
     shown = az.json("acr", "task", "show-run", "-r", registry, "--run-id", run_id)
     assert (shown["status"], shown["runType"], shown["runId"]) == ("Succeeded", "QuickRun", run_id)
     assert {image["tag"] for image in shown["outputImages"]} == set(tags)
+    az.ok("acr", "manifest", "delete", "-r", registry, "-n", f"options/one:{run_id}", "--yes")
+    assert az.json("acr", "manifest", "list-metadata", "-r", registry, "-n", "options/one") == []
 
 
 def test_no_push_no_wait_and_logs(az: Az, registry: str, context: Path) -> None:
