@@ -84,7 +84,8 @@ class Disk:
     def cut(self, target: Path, chance: random.Random | None = None) -> None:
         """Lay out what is found when the machine starts again. With `chance`: with any part of what was not synced."""
         live = {os.stat(parent).st_ino: Path(parent) for parent, _, _ in os.walk(self._root)}
-        paths = {entry.inode(): Path(entry) for folder in live.values() for entry in os.scandir(folder)}
+        entries = (entry for folder in live.values() for entry in os.scandir(folder))
+        paths = {entry.inode(): Path(entry) for entry in entries if entry.is_file()}
         self._lay_out(self._root.stat().st_ino, target, live, paths, chance)
 
     def _lay_out(

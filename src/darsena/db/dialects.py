@@ -8,8 +8,7 @@ import sqlite3
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Engine, Table, bindparam, create_engine, event, text
-from sqlalchemy import insert as sqlalchemy_insert
+from sqlalchemy import Connection, Dialect, Engine, Insert, Table, create_engine, event, text
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.pool import QueuePool
@@ -129,14 +128,14 @@ def prepare_insert_ignore(table: Table) -> ByDialect:
 
 
 def insert_rows(
-    connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
+    connection: Connection, statement: Insert, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
 ) -> None:
     """Many rows, without what SQLAlchemy does for each: the values are as the driver takes them.
 
     The columns are named in the table's order.
     """
     dialect = connection.dialect
-    text = _insert_text(dialect, table, columns)
+    text = _insert_text(dialect, statement, columns)
     if dialect.positional:
         connection.exec_driver_sql(text, list(rows))
     else:
@@ -144,10 +143,10 @@ def insert_rows(
 
 
 @functools.cache
-def _insert_text(dialect: Dialect, table: Table, columns: tuple[str, ...]) -> str:
-    assert columns == tuple(column.name for column in table.c if column.name in columns)
-    values: dict[str, Any] = {name: bindparam(name) for name in columns}
-    return str(sqlalchemy_insert(table).values(values).compile(dialect=dialect))
+def _insert_text(dialect: Dialect, statement: Insert, columns: tuple[str, ...]) -> str:
+    """Statements are few and live as long as the process."""
+    assert columns == tuple(column.name for column in statement.table.c if column.name in columns)
+    return str(statement.compile(dialect=dialect, column_keys=list(columns)))
 
 
 def prepare_locking(statement: Any) -> ByDialect:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, bindparam, func, select, update
+from sqlalchemy import Row, bindparam, func, insert, select, update
 
 from darsena.db import Tx
 from darsena.db.dialects import insert_ignore, insert_rows
@@ -37,6 +37,7 @@ _ADVANCE = (
     .values(seq=journal_head.c.seq + bindparam("count"))
     .returning(journal_head.c.seq)
 )
+_APPEND = insert(journal)
 _COLUMNS = ("stream", "seq", "kind", "body", "actor", "request_id", "at", "address")
 
 
@@ -56,7 +57,7 @@ def append(tx: Tx) -> None:
             (stream, seq, event.kind, encode(event), tx.actor, tx.request_id, tx.now_us, tx.address)
             for seq, event in enumerate(events, first)
         ]
-        insert_rows(tx.connection, journal, _COLUMNS, rows)
+        insert_rows(tx.connection, _APPEND, _COLUMNS, rows)
 
 
 def _advance(tx: Tx, stream: str, count: int) -> int:

@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 
-from darsena.core.digest import Digest
+from darsena.core.digest import text_of_stored
 from darsena.core.errors import Problem
 from darsena.db import Database
 from darsena.jobs.wake import pause
@@ -28,8 +28,6 @@ _AT_ONCE: Final = 200
 
 _Key = tuple[int, bytes, str]
 """(repository id, stored digest, the tag or digest that was asked for)."""
-
-_NONE: Final = Pulls(number=0, last_us=0)
 
 
 class PullCounter:
@@ -91,10 +89,11 @@ class PullCounter:
 
 def _by_reference(counts: dict[_Key, list[int]]) -> dict[Counted, Pulls]:
     """Each pull counts for its repository, for its manifest and, where it named one, for its tag."""
-    totals: dict[Counted, Pulls] = {}
+    totals: dict[Counted, list[int]] = {}
     for (repository_id, stored, reference), (number, last_us) in counts.items():
-        digest = str(Digest.from_stored(stored))
-        for name in {WHOLE, digest, reference}:
-            known = totals.get((repository_id, name), _NONE)
-            totals[repository_id, name] = Pulls(number=known.number + number, last_us=max(known.last_us, last_us))
-    return totals
+        digest = text_of_stored(stored)
+        for name in (WHOLE, digest) if reference == digest else (WHOLE, digest, reference):
+            total = totals.setdefault((repository_id, name), [0, 0])
+            total[0] += number
+            total[1] = max(total[1], last_us)
+    return {key: Pulls(number=number, last_us=last_us) for key, (number, last_us) in totals.items()}

@@ -59,7 +59,9 @@ def merge(base: Properties, change: PropertiesChange, tier: Tier, now_us: int) -
 
 def switch_off(properties: Properties, tier: Tier) -> Properties:
     """The same registry with every feature off that the tier lacks, and soft delete, which none has here."""
-    off: dict[str, Any] = {gate.field: getattr(_DEFAULTS, gate.field) for gate in GATES if gate.feature not in tier.features}
+    off: dict[str, Any] = {
+        gate.field: getattr(_DEFAULTS, gate.field) for gate in GATES if gate.feature not in tier.features
+    }
     return replace(properties, soft_delete=False, **off)
 
 

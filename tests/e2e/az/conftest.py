@@ -41,7 +41,7 @@ def registry(az: Az) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def image(az: Az, registry: str, context: Path) -> str:
     """`sample/hello:v1`, built in that registry from nothing but a static program."""
-    az.ok("acr", "build", "-r", registry, "-t", "sample/hello:v1", "--no-logs", str(context))
+    az.ok("acr", "build", "-r", registry, "-t", "sample/hello:v1", str(context))
     return "sample/hello:v1"
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import bindparam, case, delete, select
 
-from darsena.core.digest import Digest
+from darsena.core.digest import Digest, text_of_stored
 from darsena.db import Tx
-from darsena.db.dialects import ByDialect, insert_for, lock_against_deletion
+from darsena.db.dialects import ByDialect, insert_for, insert_rows, lock_against_deletion
 from darsena.registry.model import Pulls
 from darsena.registry.tables import manifest, pull_count, repository, tag
 
@@ -29,6 +29,7 @@ def _prepare_add(dialect: str) -> Any:
 
 
 _ADD = ByDialect(_prepare_add)
+_COLUMNS = ("repository_id", "reference", "pulls", "last_pull_at")
 _MANIFESTS = select(manifest.c.digest).where(
     manifest.c.repository_id == bindparam("repository"), manifest.c.digest.in_(bindparam("digests", expanding=True))
 )
@@ -45,11 +46,8 @@ def add(tx: Tx, pulls: Mapping[Counted, Pulls]) -> int:
     present = _keep_present(tx, sorted(pulls))
     if not present:
         return 0
-    values = [
-        {"repository_id": id_, "reference": reference, "pulls": counted.number, "last_pull_at": counted.last_us}
-        for (id_, reference), counted in ((key, pulls[key]) for key in present)
-    ]
-    tx.execute(_ADD[tx.dialect], values)
+    rows = [(*key, pulls[key].number, pulls[key].last_us) for key in present]
+    insert_rows(tx.connection, _ADD[tx.dialect], _COLUMNS, rows)
     return len(present)
 
 
@@ -88,7 +86,7 @@ def list_present(tx: Tx, keys: Sequence[Counted]) -> set[Counted]:
         digests = [Digest.parse(text).stored for text in references if ":" in text]
         if digests:
             rows = tx.execute(_MANIFESTS, {"repository": id_, "digests": digests})
-            present |= {(id_, str(Digest.from_stored(stored))) for stored in rows.scalars()}
+            present |= {(id_, text_of_stored(stored)) for stored in rows.scalars()}
         names = [text for text in references if text and ":" not in text]
         if names:
             rows = tx.execute(_TAGS, {"repository": id_, "names": names})
