@@ -19,16 +19,17 @@ REPOSITORY = "bench/tags"
 MANY = 1_000_000
 FEW = 10
 _MANIFEST = f"/v2/{REPOSITORY}/manifests/v%07d"
-_PAGE = f"/v2/{REPOSITORY}/tags/list?n=10&last=v%07d"
+_PAGE_LENGTH = FEW - 1  # more follow, with ten as with a million
+_PAGE = f"/v2/{REPOSITORY}/tags/list?n={_PAGE_LENGTH}&last=v%07d"
 
 
 def a_million_tags(stand: Stand) -> Iterator[Result]:
-    """One client that asks for random tags, and for pages of ten tags from random places: the time of an answer.
+    """One client that asks for random tags, and for pages of nine tags from random places: the time of an answer.
 
     Beside it, alternating, the same on a server whose registry has ten tags.
     """
     with _running(stand, FEW) as few, _running(stand, MANY) as many:
-        for name, pattern, behind in (("manifest by tag", _MANIFEST, 0), ("page of ten tags", _PAGE, FEW)):
+        for name, pattern, behind in (("manifest by tag", _MANIFEST, 0), ("page of nine tags", _PAGE, FEW)):
 
             def measure(
                 target: Target, _round: int, pattern: str = pattern, behind: int = behind, few: Target = few

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from pathlib import Path
 
@@ -63,8 +64,31 @@ def test_behind_a_proxy_links_say_https_and_its_port(tmp_path: Path) -> None:
         assert stand.owner["control_url"] == f"https://{domain}"
         assert endpoints["authentication"]["loginEndpoint"].startswith(f"https://{domain}/")
         assert endpoints["suffixes"]["acrLoginServer"].strip(".") == domain
+        make_registry_over_arm(stand, domain)
+        host = f"plainreg.{domain}"
+        assert f'realm="https://{host}/oauth2/token"' in challenge(stand, host)
+        with stand.client(host) as client:
+            owner = f"{stand.owner['client_id']}:{stand.owner['client_secret']}"
+            push(client, {"authorization": f"Basic {base64.b64encode(owner.encode()).decode()}"})
     finally:
         stand.end()
+
+
+def make_registry_over_arm(stand: Stand, control_host: str) -> None:
+    """By its own name: the program would look for it on the network."""
+    owner = stand.owner
+    form = {key: owner[key] for key in ("client_id", "client_secret")}
+    form |= {"grant_type": "client_credentials", "scope": f"{owner['control_url']}/.default"}
+    group = f"/subscriptions/{owner['subscription_id']}/resourceGroups/tests"
+    registry = f"{group}/providers/Microsoft.ContainerRegistry/registries/plainreg?api-version=2023-07-01"
+    with stand.client(control_host) as client:
+        token = client.post(f"/{owner['tenant_id']}/oauth2/v2.0/token", data=form).json()["access_token"]
+        client.headers["authorization"] = f"Bearer {token}"
+        made = client.put(f"{group}?api-version=2021-04-01", json={"location": "local"})
+        assert made.status_code == 201, made.text
+        made = client.put(registry, json={"location": "local", "sku": {"name": "Basic"}})
+        assert made.status_code in (200, 201), made.text
+        assert made.json()["properties"]["loginServer"] == f"plainreg.{control_host}"
 
 
 def is_healthy(client: httpx.Client) -> bool:

@@ -223,7 +223,7 @@ async def send_response(request: Request, response: Response, send: Send) -> Non
     try:
         async for chunk in body:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            await asyncio.sleep(turns.take())  # a fast reader would never give the loop back
+            await asyncio.sleep(turns.take(len(chunk)))  # a fast reader would never give the loop back
             if gone.done():
                 return
         await send({"type": "http.response.body", "body": b""})

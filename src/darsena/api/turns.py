@@ -11,6 +11,8 @@ _SHORT_S = 0.0002
 _LEAST_S = 0.001
 """What the event loop's timers can tell from nothing."""
 _MOST_S = 0.002
+_PIECE_BYTES = 256 * 1024
+"""What is paid with the above; a larger piece with more."""
 
 
 class Answered:
@@ -36,10 +38,10 @@ class Turns:
         self._seen = answered.short
         self._owed_s = 0.0
 
-    def take(self) -> float:
-        """Seconds to wait before the next piece; 0: give the loop back, no more."""
-        short = self._answered.short
-        self._owed_s = min(self._owed_s + (short - self._seen) * _SHORT_S, _MOST_S)
+    def take(self, piece_bytes: int) -> float:
+        """Seconds to wait after a piece of so many bytes; 0: give the loop back, no more."""
+        short, most_s = self._answered.short, _MOST_S * max(1.0, piece_bytes / _PIECE_BYTES)
+        self._owed_s = min(self._owed_s + (short - self._seen) * _SHORT_S, most_s)
         self._seen = short
         if self._owed_s < _LEAST_S:
             return 0.0

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from darsena.core.errors import Unavailable
 
-LARGE_PIECE, MIDDLE_PIECE, SMALL_PIECE = 256 << 10, 64 << 10, 16 << 10
-"""The HTTP server queues several pieces for each slow reader: 32 readers cost 85 MB with 256 KiB, 130 with 512 KiB (and
-twice the processor time: the allocator gives such pieces back each time), 240 with 1 MiB."""
-_FEW, _MANY = 48, 256
+WHOLE_PIECE, LARGE_PIECE, MIDDLE_PIECE, SMALL_PIECE = 1 << 20, 256 << 10, 64 << 10, 16 << 10
+"""The HTTP server queues several pieces for each slow reader: 32 readers cost 85 MB with 256 KiB, 130 with 512 KiB, 240
+with 1 MiB. Few readers get a segment as it is, which spares a copy and three quarters of the messages."""
+_VERY_FEW, _FEW, _MANY = 4, 48, 256
 _SWEEP_S = 1.0
 _READER_BYTES = 1 << 20
 """What one costs at worst, most of it in the HTTP server's own buffers."""
@@ -51,6 +51,8 @@ class Readers:
     @property
     def piece_bytes(self) -> int:
         count = len(self._rests)
+        if count <= _VERY_FEW:
+            return WHOLE_PIECE
         return LARGE_PIECE if count <= _FEW else MIDDLE_PIECE if count <= _MANY else SMALL_PIECE
 
     def enter(self) -> Rest:
