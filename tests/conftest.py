@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from darsena.db.migrate import migrate
 from darsena.journal import append
 from darsena.testing import FakeClock
 from darsena.testing.postgres import Postgres, running_postgres
+
+# Who runs in the background of a shell has Ctrl-C switched off, and the commands that the tests start would inherit it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -19,15 +19,17 @@ from .world import CONFIG, REGISTRY, UID, World, chunks
 
 LAYERS = [b"layer %d" % number for number in range(6)]
 REPOSITORIES = ["one", "two", "three"]
+_CHURNS_AT_MOST = 20
 
 
 async def churn(world: World, seed: int, acknowledged: dict[tuple[str, str], Digest]) -> None:
     """Push, mount, delete, push again: always the same few blobs, so that all of it collides."""
     choose = random.Random(seed)
-    for _ in range(12):
+    for number in range(12):
         repository, tag = choose.choice(REPOSITORIES), f"t{seed}"
         layers = tuple(choose.sample(LAYERS, 2))
         other = choose.choice(REPOSITORIES)
+        await world.blob(repository, b"for gc, of %d: %d" % (seed, number))
         await world.service.uploading.mount(REGISTRY, RepositoryName(repository), Digest.of(layers[0]), [other])
         try:
             digest = await world.image(repository, tag, *layers)
@@ -46,7 +48,7 @@ async def churn(world: World, seed: int, acknowledged: dict[tuple[str, str], Dig
 async def collect_without_grace(world: World, done: asyncio.Event) -> int:
     runs = 0
     while not done.is_set():
-        world.clock.advance(60)
+        world.clock.advance(1)  # little: what lies there half-written for long is taken, too
         await world.run_gc(grace_s=0)
         runs += 1
     return runs
@@ -57,7 +59,10 @@ async def test_pushes_against_gc(world: World) -> None:
     done = asyncio.Event()
     collecting = asyncio.ensure_future(collect_without_grace(world, done))
     acknowledged: list[dict[tuple[str, str], Digest]] = [{} for _ in range(4)]
-    await asyncio.gather(*(churn(world, seed, acknowledged[seed]) for seed in range(4)))
+    for _ in range(_CHURNS_AT_MOST):
+        await asyncio.gather(*(churn(world, seed, acknowledged[seed]) for seed in range(4)))
+        if "blob.removed" in world.kinds():
+            break
     done.set()
     assert await collecting > 2
     assert "blob.removed" in world.kinds()
