@@ -15,7 +15,6 @@ import structlog
 from darsena import __version__
 from darsena.api.admin import list_admin_routes
 from darsena.api.agent import AgentEdge
-from darsena.api.arm.absent import list_absent_routes
 from darsena.api.arm.activity import list_activity_routes
 from darsena.api.arm.children import list_child_routes
 from darsena.api.arm.edge import ArmEdge
@@ -234,7 +233,6 @@ def _make_control(rooms: Rooms) -> Callable[[Request], Awaitable[Response]]:
     runs = RunsEdge(arm.context, rooms.tasks.runs, rooms.tasks.blobs)
     agent = AgentEdge(rooms.tasks.agents, rooms.folder.agent_token.read_text("utf-8").strip())
     routes = [*directory.routes, *arm.routes, *runs.routes, *list_child_routes(arm.context), *agent.routes]
-    routes += list_absent_routes(arm.context)
     routes += list_admin_routes(arm.context, rooms.maintenance)
     routes += [*list_role_routes(arm.context, identity.roles), *list_activity_routes(arm.context)]
     routes += list_directory_routes(arm.context, identity.directory)

@@ -13,7 +13,6 @@ import pytest
 from sqlalchemy import Table, select
 
 from darsena.api.arm import ArmEdge
-from darsena.api.arm.absent import list_absent_routes
 from darsena.api.arm.activity import list_activity_routes
 from darsena.api.arm.children import list_child_routes
 from darsena.api.arm.roles import list_role_routes
@@ -217,7 +216,7 @@ def edge(db: Database, identity: IdentityRoom) -> ArmEdge:
         resources=service, gate=identity.arm, control_url=CONTROL, tenant_id=TENANT, subscription_id=SUBSCRIPTION
     )
     edge.routes += [*list_role_routes(edge.context, identity.roles), *list_child_routes(edge.context)]
-    edge.routes += [*list_activity_routes(edge.context), *list_absent_routes(edge.context)]
+    edge.routes += list_activity_routes(edge.context)
     scope_maps = ScopeMaps(db, on_changed=identity.holders.forget)
     tokens = RepositoryTokens(db, identity.hasher, tenant_id=TENANT, on_changed=identity.holders.forget)
     edge.routes += [*list_scope_map_routes(edge.context, scope_maps), *list_token_routes(edge.context, tokens)]

@@ -135,11 +135,11 @@ def insert_rows(
     The columns are named in the table's order.
     """
     dialect = connection.dialect
-    text = _insert_text(dialect, statement, columns)
+    sql = _insert_text(dialect, statement, columns)
     if dialect.positional:
-        connection.exec_driver_sql(text, list(rows))
+        connection.exec_driver_sql(sql, list(rows))
     else:
-        connection.exec_driver_sql(text, [dict(zip(columns, row, strict=True)) for row in rows])
+        connection.exec_driver_sql(sql, [dict(zip(columns, row, strict=True)) for row in rows])
 
 
 @functools.cache

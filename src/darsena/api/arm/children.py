@@ -1,4 +1,4 @@
-"""What ACR hangs on a registry and this version does not have: there are none of it, and making one is refused.
+"""What hangs on a registry, or on its group, and this version does not have: there are none of it, none can be made.
 
 Listed empty, 404 one by one, 400 with the reason on creation, 204 on deletion: nothing is accepted and then not done.
 """
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from darsena.api.arm.context import ArmContext, Call, Handler, make_route
-from darsena.api.arm.registries import ONE
+from darsena.api.arm.groups import ONE as GROUP
+from darsena.api.arm.registries import ONE as REGISTRY
 from darsena.api.arm.views import ListView
 from darsena.api.http import Response
 from darsena.api.router import Route
 from darsena.core.errors import ChildUnknown, NotImplementedHere
 from darsena.resources.gates import check_feature
 from darsena.resources.ids import REGISTRY_TYPE
-from darsena.resources.model import RegistryRow
 from darsena.resources.tiers import Feature
 
 Document = dict[str, Any]
@@ -36,6 +36,10 @@ class Collection:
     """Where only some tiers have it, lower ones refuse it in ACR's own words."""
     actions: tuple[str, ...] = ()
     """POST actions on one of it."""
+    owners: tuple[str, ...] = (REGISTRY,)
+    """The paths that it hangs on."""
+    has_update: bool = True
+    """Whether PATCH updates one of it."""
 
     @property
     def action(self) -> str:
@@ -149,34 +153,60 @@ COLLECTIONS = (
         instead="read the server's log, or the activity that `darsena activity` shows",
     ),
 )
+OF_ARM = (
+    Collection(
+        path="providers/Microsoft.Authorization/locks",
+        name="lock",
+        tag="Not in this version",
+        owners=("/subscriptions/{subscription}", GROUP, REGISTRY),
+        has_update=False,
+        instead="give the roles that may delete to few, and lock images by their attributes",
+    ),
+    Collection(
+        path="providers/Microsoft.Resources/deployments",
+        name="template deployment",
+        tag="Not in this version",
+        owners=(GROUP,),
+        has_update=False,
+        instead="create groups and registries one by one",
+    ),
+)
 
 
 def list_child_routes(context: ArmContext) -> list[Route]:
-    routes = [route for collection in COLLECTIONS for route in _routes(context, collection)]
+    routes = [
+        route
+        for collection in (*COLLECTIONS, *OF_ARM)
+        for owner in collection.owners
+        for route in _routes(context, owner, collection)
+    ]
     listed = ListView[Document]
     return [
         *routes,
-        make_route(context, "GET", f"{ONE}/privateLinkResources", _list, summary="What private endpoints could reach",
+        make_route(context, "GET", f"{REGISTRY}/privateLinkResources", _list,
+                   summary="What private endpoints could reach",
                    action=f"{REGISTRY_TYPE}/privateLinkResources/read", response=listed, tag="Private endpoints"),
-        make_route(context, "POST", f"{ONE}/importImage", _import_image, summary="Import an image",
+        make_route(context, "POST", f"{REGISTRY}/importImage", _import_image, summary="Import an image",
                    action=f"{REGISTRY_TYPE}/importImage/action", request=Document, tag="Registries"),
     ]  # fmt: skip
 
 
-def _routes(context: ArmContext, collection: Collection) -> list[Route]:
-    base, name = f"{ONE}/{collection.path}", collection.name
+def _routes(context: ArmContext, owner: str, collection: Collection) -> list[Route]:
+    base, name = f"{owner}/{collection.path}", collection.name
     one = f"{base}/{{child}}"
 
     async def get(call: Call) -> Response:
-        await _read_registry(call)
+        await _check_owner(call)
         raise ChildUnknown(call.request.params["child"])
 
     async def put(call: Call) -> Response:
         """The body must be an object, whatever becomes of it."""
         await call.request.json(Document)
-        row = await _read_registry(call)
-        if collection.feature is not None:
-            check_feature(row.tier, collection.feature)
+        if collection.feature is None:
+            await _check_owner(call)
+        else:
+            registry = await call.context.resources.read_registry(call.subscription_id, call.group, call.registry)
+            check_feature(registry.tier, collection.feature)
         raise NotImplementedHere(f"{_many(name)} are not in this version: {collection.instead}.")
 
     def route(method: str, pattern: str, handler: Handler, summary: str, verb: str, response: Any = None) -> Route:
@@ -193,10 +223,10 @@ def _routes(context: ArmContext, collection: Collection) -> list[Route]:
         )
 
     return [
-        route("GET", base, _list, f"Every {name} of a registry", "read", ListView[Document]),
+        route("GET", base, _list, f"Every {name}", "read", ListView[Document]),
         route("GET", one, get, f"One {name}", "read"),
         route("PUT", one, put, f"Create one {name}: not in this version", "write"),
-        route("PATCH", one, get, f"Update one {name}", "write"),
+        *([route("PATCH", one, get, f"Update one {name}", "write")] if collection.has_update else []),
         route("DELETE", one, _delete, f"Delete one {name}", "delete"),
         *(
             route("POST", f"{one}/{verb}", get, f"{verb} of one {name}", f"{verb}/action")
@@ -206,24 +236,26 @@ def _routes(context: ArmContext, collection: Collection) -> list[Route]:
 
 
 async def _list(call: Call) -> Response:
-    await _read_registry(call)
+    await _check_owner(call)
     return call.answer(ListView[Document](value=[]))
 
 
 async def _delete(call: Call) -> Response:
     """What is not there is gone."""
-    await _read_registry(call)
+    await _check_owner(call)
     return Response(204)
 
 
 async def _import_image(call: Call) -> Response:
     await call.request.json(Document)
-    await _read_registry(call)
+    await _check_owner(call)
     raise NotImplementedHere("Import is not in this version: copy images into the registry with skopeo or oras.")
 
 
-async def _read_registry(call: Call) -> RegistryRow:
-    return await call.context.resources.read_registry(call.subscription_id, call.group, call.registry)
+async def _check_owner(call: Call) -> None:
+    """Raises ResourceUnknown."""
+    params = call.request.params
+    await call.context.resources.check_scope(call.subscription_id, params.get("group"), params.get("registry"))
 
 
 def _many(name: str) -> str:
