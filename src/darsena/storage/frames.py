@@ -78,7 +78,7 @@ class End:
 class FrameCipher:
     """Seals and opens the frames of one object. Raises ContentCorrupt for a header that this version does not write."""
 
-    __slots__ = ("_aead", "_context", "_frame_data", "_what")
+    __slots__ = ("_aead", "_context", "_what", "identity")
 
     def __init__(self, key: DataKey, header: Buffer, registry: str, kind: str, frames_id: str) -> None:
         self._what = f"a stored {kind} of registry {registry}"
@@ -91,12 +91,13 @@ class FrameCipher:
             raise ContentCorrupt(f"{self._what} has a header that this version does not write")
         self._aead = key.derive(salt, _PURPOSE)
         self._context = bytes(header) + associated(registry, kind)
-        self._frame_data = self._context + associated(frames_id)
+        self.identity = self._context + associated(frames_id)
+        """What all frames of this object have in common, and no other object has."""
 
     def seal(self, index: int, plaintext: Buffer) -> list[Buffer]:
         """The frame's bytes in two parts."""
         nonce = os.urandom(NONCE_BYTES)
-        sealed = self._aead.encrypt(nonce, plaintext, self._frame_data + _PLACE.pack(index, 0))
+        sealed = self._aead.encrypt(nonce, plaintext, self.identity + _PLACE.pack(index, 0))
         return [_FRAME_HEAD.pack(len(plaintext), nonce), sealed]
 
     def open(self, index: int, frame: Buffer) -> bytes:
@@ -104,7 +105,7 @@ class FrameCipher:
         if len(frame) >= FRAME_OVERHEAD:
             size, nonce = _FRAME_HEAD.unpack_from(frame)
             if size == len(frame) - FRAME_OVERHEAD:
-                data = self._frame_data + _PLACE.pack(index, 0)
+                data = self.identity + _PLACE.pack(index, 0)
                 with suppress(InvalidTag):
                     return self._aead.decrypt(nonce, memoryview(frame)[FRAME_HEAD_BYTES:], data)
         raise ContentCorrupt(f"frame {index} of {self._what} does not match its authentication tag")

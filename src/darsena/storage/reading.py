@@ -59,6 +59,10 @@ class StoredObject:
         os.close(self._fd)
 
     @property
+    def identity(self) -> bytes:
+        return self._cipher.identity
+
+    @property
     def size(self) -> int:
         return self._shape.size
 
@@ -99,7 +103,7 @@ async def pieces(
 ) -> AsyncIterator[bytes]:
     """The plaintext [start, stop) in pieces. Raises RangeNotSatisfiable and what `open_object` raises."""
     opened: list[StoredObject] = []  # reached also when we are cancelled while it is opened
-    rest = workers.readers.enter()
+    readers, shared, rest = workers.readers, workers.shared_frames, workers.readers.enter()
     try:
         await workers.disk(lambda: opened.append(open_object()))
         stored = opened[0]
@@ -108,19 +112,23 @@ async def pieces(
         if start < 0 or start > size:
             raise RangeNotSatisfiable(f"the content has {size} bytes; a range from {start} is outside it", size)
         at = start
-        while at < stop:
-            index = at // SEGMENT_BYTES
-            plaintext = stored.read_frame_now(index, scratch)
-            if plaintext is None:
-                plaintext = await workers.disk(stored.read_frame, index)
-            first = index * SEGMENT_BYTES
-            rest.cut(plaintext, at - first, min(stop - first, len(plaintext)), workers.readers.piece_bytes)
-            del plaintext
-            while rest.pieces:  # emptied meanwhile where the reader waits for long
-                at += len(rest.pieces[-1])
-                yield rest.take()
+        with shared.reading(stored.identity):
+            while at < stop:
+                index = at // SEGMENT_BYTES
+                plaintext = shared.find(stored.identity, index)
+                if plaintext is None:
+                    plaintext = stored.read_frame_now(index, scratch)
+                    if plaintext is None:
+                        plaintext = await workers.disk(stored.read_frame, index)
+                    shared.offer(stored.identity, index, plaintext)
+                first = index * SEGMENT_BYTES
+                rest.fill(plaintext, at - first, min(stop - first, len(plaintext)))
+                del plaintext
+                while piece := rest.take(readers.piece_bytes):  # dropped meanwhile where the reader waits for long
+                    at += len(piece)
+                    yield piece
     finally:
-        workers.readers.leave(rest)
+        readers.leave(rest)
         for stored in opened:
             stored.close()
 

@@ -20,21 +20,30 @@ _MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 class Rest:
-    """The pieces of a decrypted segment that a reader has not had yet, last first."""
+    """What a reader has not had yet of a decrypted segment: [at, stop) of it."""
 
-    __slots__ = ("given", "pieces", "seen")
+    __slots__ = ("_at", "_plaintext", "_stop", "given", "seen")
 
     def __init__(self) -> None:
-        self.pieces: list[bytes] = []
+        self._plaintext = b""
+        self._at = self._stop = 0
         self.given = 0
         self.seen = -1
 
-    def cut(self, plaintext: bytes, low: int, high: int, size: int) -> None:
-        self.pieces = [plaintext[at : min(at + size, high)] for at in range(low, high, size)][::-1]
+    def fill(self, plaintext: bytes, at: int, stop: int) -> None:
+        self._plaintext, self._at, self._stop = plaintext, at, stop
 
-    def take(self) -> bytes:
+    def drop(self) -> None:
+        self.fill(b"", 0, 0)
+
+    def take(self, size: int) -> bytes:
+        """The next piece of at most `size` bytes; nothing when there is no more."""
         self.given += 1
-        return self.pieces.pop()
+        at, self._at = self._at, min(self._at + size, self._stop)
+        piece = self._plaintext[at : self._at]
+        if self._at == self._stop:
+            self.drop()
+        return piece
 
 
 class Readers:
@@ -77,7 +86,7 @@ class Readers:
         self._sweep = None
         for rest in self._rests:
             if rest.seen == rest.given:
-                rest.pieces = []
+                rest.drop()
             rest.seen = rest.given
         if self._rests:
             self._sweep = asyncio.get_running_loop().call_later(_SWEEP_S, self._drop_idle)

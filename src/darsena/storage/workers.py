@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from darsena.core.threads import Threads
 from darsena.storage.disk import problem_of
+from darsena.storage.shared_frames import SharedFrames
 from darsena.storage.slow_readers import Readers
 
 P = ParamSpec("P")
@@ -26,6 +27,7 @@ class Workers:
         self._disk = Threads(disk_threads, "store-disk")
         self._cpu = Threads(os.cpu_count() or 1, "store-cpu")
         self.readers = Readers()
+        self.shared_frames = SharedFrames()
 
     async def disk(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `fn` in a thread for files. OSError comes out as StorageFull or Unavailable.
