@@ -73,7 +73,8 @@ class Target:
         digest = digest_of(content)
         path = self.begin_upload(repository) + digest
         sign = self.headers(repository, "pull,push")
-        status, _, body = self.request("PUT", path, content, **sign, **{"Content-Type": "application/octet-stream"})
+        sign["Content-Type"] = "application/octet-stream"
+        status, _, body = self.request("PUT", path, content, **sign)
         assert status == 201, body
         return digest
 

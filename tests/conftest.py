@@ -47,13 +47,12 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def db(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> Iterator[Database]:
     """A migrated, empty database with the journal attached, on each of the two databases."""
-    postgres: Postgres | None = None
-    if request.param == "sqlite":
+    postgres: Postgres | None = None if request.param == "sqlite" else request.getfixturevalue("postgres")
+    if postgres is None:
         path = tmp_path / "darsena.db"
         path.write_bytes(request.getfixturevalue("sqlite_template").read_bytes())
         url = f"sqlite:///{path}"
     else:
-        postgres = request.getfixturevalue("postgres")
         url = postgres.create(clone=True)
     database = Database(url, clock=clock, before_commit=append, check_journal=True)
     yield database

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 import pytest
 
+from darsena.api.held import HELD
 from darsena.api.http import Request, send_response
 from darsena.api.router import Router
 from darsena.db import Database, Tx
@@ -39,6 +40,8 @@ CONTROL = "https://localhost:8443"
 DOMAIN = "azurecr.localhost:8443"
 BLOB_URL = f"https://darsena.blob.core.{DOMAIN}"
 AUTHOR = Author(name="ana@example.com", kind="User")
+CALLER = "5e1f3c1c-2f5a-4f0e-9d0c-6b1a2c3d4e5f"
+"""The object id of who schedules."""
 TASK = "dmVyc2lvbjogdjEuMS4wCnN0ZXBzOgogIC0gY21kOiBiYXNoIGVjaG8gaGkK"
 AGENT = "agent-1"
 INFO: dict[str, Any] = {"engine": "podman", "platforms": ["linux/amd64"], "cpu": 2, "faults": []}
@@ -86,7 +89,7 @@ class World:
             **body,
         }
         parsed = parse_request(msgspec.convert(request, RunRequestBody))
-        return await self.tasks.runs.schedule(await self.facts(registry), parsed, AUTHOR)
+        return await self.tasks.runs.schedule(await self.facts(registry), parsed, AUTHOR, CALLER)
 
     async def upload(self, registry: str = "reg10", content: bytes = gzip.compress(b"tar")) -> str:
         """An uploaded source's relative path."""
@@ -232,6 +235,10 @@ async def ask(
     request = Request(scope, receive)
     request.host = host
     request.correlation_id = "5b1f0b0e-0000-4000-8000-000000000000"
-    await send_response(request, await router.dispatch(request), send)
+    try:
+        response = await router.dispatch(request)
+    finally:
+        HELD.release(request)
+    await send_response(request, response, send)
     names = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     return Answer(sent[0]["status"], names, b"".join(bytes(message["body"]) for message in sent[1:]))

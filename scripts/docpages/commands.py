@@ -54,7 +54,8 @@ Every command of `darsena` ends with one of these. They are stable: scripts may 
 EXIT_NOTES = """
 `darsena run`, `darsena build` and `darsena logs` end with 1 when the run did not succeed. `darsena doctor` ends with 1
 when it found a fault, with 0 when it found notes only. `darsena serve` ends with 0 after SIGTERM, SIGINT or Ctrl-C, and
-with 2 when the server cannot start; the reason stands on standard error.
+with 2 when the server cannot start, as the other commands on a data folder do when they cannot (it is in use, say); the
+reason stands on standard error.
 """
 
 

@@ -86,7 +86,7 @@ def status(call: ast.Call) -> str:
     cls = getattr(errors, call.func.id, None) if isinstance(call.func, ast.Name) else None
     if cls is None and isinstance(call.func, ast.Attribute):
         cls = getattr(errors, call.func.attr, None)
-    if cls not in TABLE:
+    if not isinstance(cls, type) or cls not in TABLE:
         return "400" if isinstance(call.func, ast.Name) and call.func.id == "Gate" else ""
     return str(ARM_STATUS.get(cls, problems.TABLE[cls].status))
 

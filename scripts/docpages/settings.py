@@ -43,7 +43,8 @@ keep_runs_days = 90
 "mcr.microsoft.com/dotnet/aspnet" = "contoso/dotnet/aspnet"
 ```
 
-In the environment a table is written as pairs: `DARSENA_TASKS__BASE_IMAGES=name=registry/repository,name=…`.
+In the environment a table is written as pairs, `DARSENA_TASKS__BASE_IMAGES=name=registry/repository,name=…`, and a list
+with commas.
 
 ## Other variables
 
@@ -109,6 +110,8 @@ def docstrings(cls: type) -> dict[str, str]:
 
 
 def kind(annotation: Any) -> str:
+    if annotation.__name__ == "tuple":
+        return "list of texts"
     if choices := get_args(annotation):
         return "table of texts" if annotation.__name__ == "dict" else ", ".join(code(str(choice)) for choice in choices)
     return {"str": "text", "int": "number", "bool": "true or false"}[annotation.__name__]
@@ -118,4 +121,4 @@ def default(field: Any) -> str:
     value = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
     if isinstance(value, bool):
         return code(str(value).lower())
-    return code(str(value)) if value not in ("", {}) else "empty"
+    return code(str(value)) if value not in ("", {}, ()) else "empty"

@@ -42,6 +42,7 @@ from darsena.local.memory import give_back, keep_some
 from darsena.local.owner import ensure_owner_file
 from darsena.local.rooms import Rooms, open_rooms
 from darsena.local.trust import keep_names, make_trust
+from darsena.local.worker_words import ENDS_SOON, tell_failure, tell_ready
 from darsena.registry.hot_lookup import HotLookup
 from darsena.usage import StorageLimit
 
@@ -57,7 +58,7 @@ def create() -> Application:
     try:
         rooms = open_rooms(Path(order["data"]), order["flags"])
     except StartFailure as failure:
-        os.write(int(os.environ["DARSENA_FAILURE_FD"]), failure.message.encode())
+        tell_failure(failure.message)
         sys.exit(1)
     logs.configure(rooms.settings.log)
     keep_some()
@@ -92,10 +93,12 @@ class Application:
 
     async def start(self) -> None:
         rooms = self._rooms
-        if await ensure_owner_file(rooms.identity.service, rooms.folder, rooms.marker, rooms.stamp):
+        asyncio.get_running_loop().add_signal_handler(ENDS_SOON, rooms.tasks.agents.stop_waiting)
+        if await ensure_owner_file(rooms.identity.owner, rooms.folder, rooms.marker, rooms.stamp):
             _log.info("owner_file_written", path=str(rooms.folder.owner))
         for name, loop in list_loops(rooms).items():
             self._loops.append(asyncio.create_task(_keep_running(name, loop, self._stop), name=name))
+        tell_ready()
 
     async def stop(self) -> None:
         self._stop.set()
@@ -125,7 +128,7 @@ def list_loops(rooms: Rooms) -> dict[str, Loop]:
         known: list[str] = []
         while not stop.is_set():
             seen = rooms.resources.changed.generation
-            found = await _list_registry_names(rooms)
+            found = await _list_labels(rooms)
             if found != known:
                 for line in await asyncio.to_thread(keep_names, trust, found):
                     _log.info("names_kept", change=line)
@@ -147,14 +150,15 @@ def list_loops(rooms: Rooms) -> dict[str, Loop]:
     }
 
 
-async def _list_registry_names(rooms: Rooms) -> list[str]:
-    names: list[str] = []
+async def _list_labels(rooms: Rooms) -> list[str]:
+    """The first label of every login server."""
+    labels: list[str] = []
     after: str | None = ""
     while after is not None:
         page = await rooms.resources.list_registries(rooms.stamp.subscription_id, after=after, limit=500)
-        names += [row.name for row in page.items]
+        labels += [row.label for row in page.items]
         after = page.next_key
-    return names
+    return labels
 
 
 async def _keep_running(name: str, loop: Loop, stop: asyncio.Event) -> None:

@@ -72,6 +72,9 @@ class BuildSettings(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The agent's folder for work and caches, outside the data folder. Empty: /var/lib (root) or ~/.local/state."""
     cpu: int = 0
     """How many processors runs may use together. 0: all of this machine."""
+    allow_sources: tuple[str, ...] = ()
+    """Hosts, `name` or `name:port`, on this machine that runs may fetch tarballs from. Elsewhere needs no leave, and
+    git needs none here either."""
 
 
 class TaskSettings(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -192,6 +195,8 @@ def _place(tree: dict[str, dict[str, Any]], key: str, value: Any, where: str) ->
     section, _, name = key.partition(".")
     if isinstance(value, str) and key == "tasks.base_images":
         value = dict(pair.split("=", 1) for pair in value.split(",") if "=" in pair)
+    if isinstance(value, str) and key == "build.allow_sources":
+        value = [part.strip() for part in value.split(",") if part.strip()]
     tree.setdefault(section, {})[name] = value
 
 

@@ -48,7 +48,7 @@ def base(server: FakeServer, agent: subprocess.Popen[bytes]) -> str:
 def execute(server: FakeServer, base: str) -> Callable[..., FakeRun]:
     """Submit a run and wait for its end."""
 
-    def do(request: dict[str, object], archive: bytes = b"", **changes: object) -> FakeRun:
+    def do(request: dict[str, object], archive: bytes = b"", **changes: Any) -> FakeRun:
         run = server.submit(request, archive, **changes)
         assert run.ended.wait(60), run.text
         return run

@@ -204,8 +204,8 @@ def _handler(server: FakeServer) -> type[BaseHTTPRequestHandler]:  # noqa: C901 
             self._answer(200, {"offset": len(run.log)})
 
         def _finish(self, run: FakeRun, body: bytes, query: dict[str, str]) -> None:
-            run.finish = json.loads(body)
-            assert run.finish["log_size"] == len(run.log)
+            run.finish = finish = json.loads(body)
+            assert finish["log_size"] == len(run.log)
             run.ended.set()
             self._answer(200, {})
 

@@ -49,7 +49,7 @@ def is_zombie(pid: int) -> bool:
         return True
 
 
-def start(server: FakeServer, **changes: object) -> FakeRun:
+def start(server: FakeServer, **changes: Any) -> FakeRun:
     run = server.submit(encoded(SLEEPER), **changes)
     server.wait_for(lambda: "\nup\r\n" in run.text)
     return run

@@ -10,6 +10,9 @@ from collections.abc import Callable
 from agentprocess import pack
 from fakeserver import FakeRun, FakeServer
 
+from darsena.engine.podman.machine import describe
+from darsena.engine.port import HEREDOCS
+
 Execute = Callable[..., FakeRun]
 
 
@@ -142,6 +145,16 @@ def test_a_missing_dockerfile(execute: Execute) -> None:
     assert "error opening dockerfile: sub/Dockerfile" in run.text
     assert run.finish is not None
     assert run.finish["status"] == "Failed"
+
+
+def test_a_heredoc_is_built_or_refused_with_what_to_do(execute: Execute) -> None:
+    run = execute(*_build("FROM mcr.microsoft.com/hello-world\nRUN <<EOF\necho he''redoc\nEOF\n"))
+    assert run.finish is not None
+    if HEREDOCS in describe().features:
+        assert "heredoc" in run.text
+    else:
+        assert run.finish["status"] == "Failed"
+        assert "line 2 of the Dockerfile: a heredoc (<<) needs buildah 1.33 or newer" in run.finish["error"]
 
 
 def test_windows_is_assembled_without_run(execute: Execute) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -23,6 +27,7 @@ Execute = Callable[..., FakeRun]
 class GitServer:
     url: str
     commits: dict[str, str]
+    root: Path
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +66,7 @@ def git(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitServer]:
     daemon = subprocess.Popen(["git", "daemon", *options], stderr=subprocess.DEVNULL, env={**os.environ, "HOME": "/"})
     try:
         _wait_until_open(port)
-        yield GitServer(f"git://127.0.0.1:{port}/app.git", commits)
+        yield GitServer(f"git://127.0.0.1:{port}/app.git", commits, root)
     finally:
         daemon.terminate()
         daemon.wait(10)
@@ -90,6 +95,31 @@ def test_a_branch_and_a_folder(execute: Execute, git: GitServer, fragment: str, 
     assert run.finish["status"] == "Succeeded", run.text
     assert f"\nthis-is-{word}\r\n" in run.text
     assert run.finish["dependencies"][0]["git"] == {"git-head-revision": git.commits[commit]}
+
+
+def test_the_default_branch_of_a_repository_that_is_plain_files(execute: Execute, git: GitServer) -> None:
+    """Such a server knows no shallow fetch."""
+    who = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
+    clone = git.root / "files"
+    subprocess.run(["git", "clone", "-q", git.root / "app.git", clone], check=True, capture_output=True)
+    (clone / "sub/Dockerfile").write_text("FROM mcr.microsoft.com/hello-world\nRUN echo this-is-plain\n")
+    for words in (["commit", "-q", "-a", "-m", "plain"], ["update-server-info"]):
+        subprocess.run(["git", "-C", clone, *who, *words], check=True)
+    with files_over_http(git.root) as url:
+        run = execute(_request(), source={"kind": "git", "location": f"{url}/files/.git#:sub", "token": None})
+    assert "\nthis-is-plain\r\n" in run.text
+
+
+@contextlib.contextmanager
+def files_over_http(root: Path) -> Iterator[str]:
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(root))) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 def test_an_older_commit_by_its_id(execute: Execute, git: GitServer) -> None:
@@ -141,4 +171,4 @@ async def test_the_egress_policy() -> None:
 def test_a_tarball_from_this_machine_is_refused(execute: Execute, tmp_path: Path) -> None:
     run = execute(_request(), source={"kind": "tarball", "location": "http://127.0.0.1:1/x.tgz", "token": None})
     assert run.finish is not None
-    assert "is this machine itself" in run.finish["error"]
+    assert "is this machine itself (the setting build.allow_sources permits it)" in run.finish["error"]

@@ -25,6 +25,7 @@ from darsena.registry.service import RegistryService, to_registry
 from darsena.resources.ids import registry_path
 from darsena.storage import LocalStorage
 from darsena.testing import FakeClock
+from principals import Principals
 from registry_gc.world import chunks
 from runs_world import CONTROL, SUBSCRIPTION, TENANT, Answer, ask
 from runs_world import World as Rooms
@@ -66,9 +67,9 @@ class Admin:
     async def token(self, who: str) -> str:
         if who not in self.tokens:
             identity, role = self.rooms.identity, ROLES[who]
-            made = await identity.service.create_service_principal(who)
+            made = await Principals(identity).create_service_principal(who)
             if role is not None:
-                await identity.service.assign_role(made.principal.object_id, role[0].id, role[1])
+                await Principals(identity).assign_role(made.principal.object_id, role[0].id, role[1])
             found = await identity.credentials.check_client(made.client_id, made.client_secret, "127.0.0.1")
             issuer = identity.tokens.adfs_issuer
             self.tokens[who], _ = await identity.tokens.issue_directory(found, f"{CONTROL}/", issuer)

@@ -18,6 +18,7 @@ from darsena.api.arm.children import list_child_routes
 from darsena.api.arm.roles import list_role_routes
 from darsena.api.arm.scope_maps import list_scope_map_routes
 from darsena.api.arm.tokens import list_token_routes
+from darsena.api.held import HELD
 from darsena.api.http import Request, send_response
 from darsena.api.problems import arm_response
 from darsena.api.router import Router
@@ -37,6 +38,7 @@ from darsena.resources.tokens import RepositoryTokens
 from darsena.storage import Keyring, RootKeyFile
 from darsena.storage.tables import data_key
 from darsena.testing import FakeClock
+from principals import Principals
 
 SUBSCRIPTION = "11111111-2222-4333-8444-555555555555"
 TENANT = "99999999-2222-4333-8444-555555555555"
@@ -133,6 +135,8 @@ class Arm:
             response = await self.router.dispatch(request)
         except Problem as problem:  # as the edge around the router renders it
             response = arm_response(problem, request)
+        finally:
+            HELD.release(request)
         await send_response(request, response, send)
         names = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
         return Answer(sent[0]["status"], names, b"".join(message["body"] for message in sent[1:]))
@@ -154,10 +158,10 @@ class People:
         return self.tokens[name]
 
     async def _sign_in(self, name: str) -> str:
-        service = self.identity.service
-        made = await service.create_service_principal(name)
+        principals = Principals(self.identity)
+        made = await principals.create_service_principal(name)
         for role, scope in ROLES[name]:
-            await service.assign_role(made.principal.object_id, role.id, scope)
+            await principals.assign_role(made.principal.object_id, role.id, scope)
         found = await self.identity.credentials.check_client(made.client_id, made.client_secret, "127.0.0.1")
         self.principals[name] = found.principal
         tokens = self.identity.tokens
@@ -209,7 +213,7 @@ def edge(db: Database, identity: IdentityRoom) -> ArmEdge:
         keys=identity.keyring,
         passwords=identity.passwords,
         principals=identity.managed,
-        on_scope_deleted=(identity.service.forget_scope,),
+        on_scope_deleted=(identity.roles.forget_scope,),
         counters={"ScopeMaps": count_scope_maps, "Tokens": count_tokens},
     )
     edge = ArmEdge(

@@ -19,6 +19,8 @@ FILL = {
     "child": "child10",
     "kind": "apt",
     "archive": "archive10",
+    "name": "env",
+    "value": "dev",
 }
 BODIES = {
     "PUT": {"location": "westus", "sku": {"name": "Basic"}},
@@ -47,7 +49,7 @@ def is_open(route: Any) -> bool:
     return (
         path in OPEN
         or "{operation}" in path
-        or path.endswith(("/locations", "/providers", "/providers/{namespace}"))
+        or path.endswith(("/locations", "/providers", "/providers/{namespace}", "/{namespace}/resourceTypes"))
         or (route.method == "GET" and not own and path.endswith(FILTERED))
     )
 

@@ -17,8 +17,10 @@ VALUES = "{s}/providers/microsoft.insights/eventtypes/management/values"
 REGISTRY = {"location": "westus", "sku": {"name": "Basic"}, "properties": {"adminUserEnabled": True}}
 
 
-async def listed(arm: Arm, filter_: str = "", **more: str) -> list[dict[str, Any]]:
-    answer = await arm("GET", VALUES, **({"_filter": filter_} if filter_ else {}), **more)
+async def listed(arm: Arm, filter_: str = "", **more: Any) -> list[dict[str, Any]]:
+    if filter_:
+        more["_filter"] = filter_
+    answer = await arm("GET", VALUES, **more)
     assert answer.status == 200, answer.content
     return answer.json["value"]
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from darsena.api.arm.children import COLLECTIONS, Collection
+from darsena.api.arm.children import COLLECTIONS, OF_ARM, OPERATIONS, Collection, Operation
+from darsena.api.arm.identities import ONE as IDENTITY
 
-from .conftest import Arm
+from .conftest import SUBSCRIPTION, Arm
 
 BODY = {"location": "westus", "properties": {"anything": [1, {"at": "all"}]}}
 IDS = [collection.path for collection in COLLECTIONS]
@@ -78,8 +79,50 @@ async def test_without_the_registry_there_is_nothing(world: Arm, collection: Col
         )
 
 
-async def test_import_and_private_links(world: Arm) -> None:
-    body = {"source": {"registryUri": "docker.io", "sourceImage": "library/hello-world"}, "targetTags": ["a:b"]}
-    refused = await world("POST", "{r}/premium10/importImage", body)
-    assert (refused.status, refused.error["code"]) == (400, "FeatureNotSupported")
+async def test_private_links(world: Arm) -> None:
     assert (await world("GET", "{r}/premium10/privateLinkResources")).json == {"value": []}
+    one = await world("GET", "{r}/premium10/privateLinkResources/registry")
+    assert (one.status, one.error["code"]) == (404, "ResourceNotFound")
+
+
+NAMES = {"subscription": "{subscription}", "group": "rg1", "registry": "premium10", "identity": "identity10"}
+
+
+def fill(path: str, **changes: str) -> str:
+    return path.format(**{**NAMES, "subscription": SUBSCRIPTION, **changes})
+
+
+@pytest.mark.parametrize(
+    ("owner", "collection"),
+    [pytest.param(owner, row, id=f"{owner} {row.path}") for row in OF_ARM for owner in row.owners],
+)
+async def test_what_arm_has_besides(world: Arm, owner: str, collection: Collection) -> None:
+    """Locks, deployments and the like, at each scope: as what hangs on a registry."""
+    assert (await world("PUT", fill(IDENTITY), {"location": "westus"})).status == 201
+    path = fill(f"{owner}/{collection.path}")
+    assert (await world("GET", path)).json == {"value": []}
+    assert (await world("GET", f"{path}/child10")).error["code"] == "ResourceNotFound"
+    assert (await world("DELETE", f"{path}/child10")).status == 204
+    making = [("PUT", f"{path}/child10"), *(("POST", f"{path}/child10/{verb}") for verb in collection.trials)]
+    for method, target in making:
+        refused = await world(method, target, BODY)
+        assert (refused.status, refused.error["code"]) == (400, "FeatureNotSupported"), target
+        assert collection.instead in refused.error["message"]
+    for verb in collection.actions:
+        assert (await world("POST", f"{path}/child10/{verb}")).error["code"] == "ResourceNotFound"
+    for name in ("group", "registry", "identity"):
+        if f"{{{name}}}" in owner:
+            missing = fill(f"{owner}/{collection.path}", **{name: "nothing10"})
+            assert (await world("GET", missing)).status == 404
+            assert (await world("PUT", f"{missing}/child10", BODY)).status == 404
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.path.rpartition("/")[2])
+async def test_an_operation_that_is_not_here_is_refused(world: Arm, operation: Operation) -> None:
+    refused = await world("POST", fill(operation.path), BODY)
+    assert (refused.status, refused.error["code"]) == (400, "FeatureNotSupported")
+    assert "not in this version" in refused.error["message"]
+    assert operation.instead in refused.error["message"]
+    assert (await world("POST", fill(operation.path), raw=b"[")).error["code"] == "InvalidRequestContent"
+    assert (await world("POST", fill(operation.path, group="nothing"), BODY)).status == 404
+    assert (await world("POST", fill(operation.path), BODY, token="nobody")).status == 403

@@ -16,6 +16,7 @@ FACTS = {
     "resourcetype": "Microsoft.ContainerRegistry/registries",
     "location": "westus",
     "resourcegroup": "rg1",
+    "identity/principalid": "ab12",
     "tags/env": "Dev",
     "tags/team": "a",
 }
@@ -41,6 +42,10 @@ FACTS = {
         ("substringof('bri', name)", True),
         ("substringof('x', name)", False),
         ("identity eq 'x'", False),
+        ("identity/principalId eq 'AB12'", True),
+        ("identity/principalId ne 'ab12'", False),
+        ("plan/publisher eq 'x'", False),
+        ("plan/name ne 'x'", True),
     ],
 )
 def test_filters(text: str, expected: bool) -> None:

@@ -22,7 +22,6 @@ async def test_life_of_a_group(arm: Any) -> None:
             "name": "rg1",
             "type": "Microsoft.Resources/resourceGroups",
             "location": "westus",
-            "tags": {},
             "properties": {"provisioningState": "Succeeded"},
         },
     )
@@ -31,6 +30,7 @@ async def test_life_of_a_group(arm: Any) -> None:
     head = await arm("HEAD", "{s}/resourceGroups/RG1")
     assert (head.status, head.content) == (204, b"")
     assert (await arm("PATCH", "{g}", {"tags": {"c": "d"}})).json["tags"] == {"c": "d"}
+    assert "tags" not in (await arm("PATCH", "{g}", {"tags": {}})).json
     assert [group["name"] for group in (await arm("GET", "{s}/resourcegroups")).json["value"]] == ["rg1"]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from darsena.identity.roles import CONTRIBUTOR, OWNER, READER
+from principals import Principals
 
 from .conftest import ROLES, SUBSCRIPTION, TENANT, Arm
 
@@ -110,11 +111,11 @@ async def test_with_the_group_go_its_identities(group: Arm) -> None:
 
 async def test_a_role_of_an_identity_goes_with_it(group: Arm) -> None:
     made = await put(group)
-    service = group.people.identity.service
-    await service.assign_role(made["properties"]["principalId"], READER.id, S)
-    assert len(await service.list_roles(object_id=made["properties"]["principalId"])) == 1
+    principals = Principals(group.people.identity)
+    await principals.assign_role(made["properties"]["principalId"], READER.id, S)
+    assert len(principals.list_roles(object_id=made["properties"]["principalId"])) == 1
     await group("DELETE", f"{IDENTITIES}/puller1")
-    assert await service.list_roles(object_id=made["properties"]["principalId"]) == []
+    assert principals.list_roles(object_id=made["properties"]["principalId"]) == []
 
 
 # --- registries -----------------------------------------------------------------------------------------------------

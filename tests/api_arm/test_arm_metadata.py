@@ -63,6 +63,23 @@ async def test_providers(arm: Any) -> None:
     assert (unknown.status, unknown.error["code"]) == (404, "InvalidResourceNamespace")
 
 
+async def test_providers_of_the_tenant_and_their_types(arm: Any) -> None:
+    provider = (await arm("GET", "/providers/microsoft.containerregistry")).json
+    assert provider["id"] == "/providers/Microsoft.ContainerRegistry"
+    assert provider in (await arm("GET", "/providers")).json["value"]
+    types = (await arm("GET", "{s}/providers/Microsoft.ContainerRegistry/resourceTypes")).json["value"]
+    assert types == provider["resourceTypes"]
+    unknown = await arm("GET", "{s}/providers/Microsoft.Nothing/resourceTypes")
+    assert (unknown.status, unknown.error["code"]) == (404, "InvalidResourceNamespace")
+
+
+async def test_a_provider_stays_registered(arm: Any) -> None:
+    refused = await arm("POST", "{s}/providers/Microsoft.ContainerRegistry/unregister")
+    assert (refused.status, refused.error["code"]) == (400, "FeatureNotSupported")
+    found = await arm("GET", "{s}/providers/Microsoft.ContainerRegistry")
+    assert found.json["registrationState"] == "Registered"
+
+
 async def test_every_action_that_a_route_asks_for_is_listed(arm: Any) -> None:
     asked: set[str] = set()
     original = arm.edge.context.gate.authorize_arm

@@ -22,6 +22,7 @@ from darsena.identity.roles import (
     USER_ACCESS_ADMINISTRATOR,
     Role,
 )
+from principals import Principals
 
 from .conftest import CONTROL, ROLES, SUBSCRIPTION, Arm
 from .test_arm_access import BODIES, fill, is_open, seed
@@ -95,8 +96,8 @@ async def test_a_reader_of_configuration_sees_secrets_and_changes_nothing(
 async def test_people_have_the_rights_of_their_roles(arm: Arm) -> None:
     await seed(arm)
     identity = arm.people.identity
-    person = await identity.service.create_user("ana@example.com", "correct horse battery")
-    await identity.service.assign_role(person.object_id, READER.id, S)
+    person = await Principals(identity).create_user("ana@example.com", "correct horse battery")
+    await Principals(identity).assign_role(person.object_id, READER.id, S)
     holder = identity.holders.find(person.id)
     assert holder is not None
     found = Identity(holder=holder, credential=holder.credentials[0][0])

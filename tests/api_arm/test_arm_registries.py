@@ -166,6 +166,17 @@ async def test_every_settable_property_comes_back(group: Any) -> None:
     assert (back.status, back.json["properties"]) == (200, got)
 
 
+@pytest.mark.parametrize("name", ["id", "virtualNetworkSubnetResourceId"])
+async def test_a_subnet_has_two_names(group: Any, name: str) -> None:
+    """The second since the version 2026-09-01-preview, as `az acr network-rule add --subnet` sends it."""
+    network = REGISTRIES.replace(TYPE, "Microsoft.Network/virtualNetworks")
+    subnet = f"{network}/net1/subnets/sub1"
+    rules = {"defaultAction": "Allow", "virtualNetworkRules": [{"action": "Allow", name: subnet}]}
+    made = await group("PUT", "{r}/reg10", {**PREMIUM, "properties": {"networkRuleSet": rules}})
+    kept = [{"action": "Allow", "id": subnet, "virtualNetworkSubnetResourceId": subnet}]
+    assert made.json["properties"]["networkRuleSet"]["virtualNetworkRules"] == kept
+
+
 async def test_nulls_are_as_good_as_absent(group: Any) -> None:
     nothing = {"adminUserEnabled": None, "policies": None, "networkRuleSet": None, "publicNetworkAccess": None}
     body = {**BASIC, "tags": None, "identity": None, "properties": nothing}

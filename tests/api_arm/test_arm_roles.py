@@ -134,6 +134,16 @@ async def test_what_is_no_assignment_is_refused_and_not_kept(world: Arm, change:
     assert (await world("GET", path("{g}"), _filter=f"assignedTo('{oid(world)}')")).json["value"] == []
 
 
+async def test_a_role_that_is_not_there_is_named(world: Arm) -> None:
+    id_ = str(uuid.uuid4())
+    wrong = body(world)
+    wrong["properties"]["roleDefinitionId"] = (
+        f"/subscriptions/x/providers/Microsoft.Authorization/roleDefinitions/{id_}"
+    )
+    refused = await world("PUT", path("{g}", str(uuid.uuid4())), wrong)
+    assert f"with ID '{id_}' does not exist" in refused.error["message"]
+
+
 async def test_names_of_paths_are_checked(world: Arm) -> None:
     wrong = await world("PUT", path("{g}", "admin"), body(world))
     assert (wrong.status, wrong.error["code"]) == (400, "InvalidRoleAssignmentId")
@@ -149,7 +159,8 @@ async def test_lists_and_filters(world: Arm) -> None:
     at = {scope: await assign(world, scope) for scope in ("{s}", "{g}", "{r}/reg10")}
 
     async def listed(scope: str, filter_: str = "") -> set[str]:
-        answer = await world("GET", path(scope), **({"_filter": filter_} if filter_ else {}))
+        more: dict[str, Any] = {"_filter": filter_} if filter_ else {}
+        answer = await world("GET", path(scope), **more)
         assert answer.status == 200, answer.content
         return {row["name"] for row in answer.json["value"]}
 

@@ -102,6 +102,17 @@ async def test_every_registry_has_the_system_s_and_nobody_changes_them(reg: Arm)
         assert "defined by the system" in refused.error["message"]
 
 
+async def test_a_patch_that_says_nothing_changes_nothing_and_null_removes(reg: Arm) -> None:
+    path = f"{R}/scopeMaps/readers"
+    made = (await reg("PUT", path, scope_map(*READ, description="who reads"))).json["properties"]
+    for body in ({}, {"properties": None}, {"properties": {}}, {"properties": {"actions": None}}):
+        answer = await reg("PATCH", path, body)
+        assert (answer.status, answer.json["properties"]) == (200, made), body
+    cleared = (await reg("PATCH", path, {"properties": {"description": None}})).json["properties"]
+    assert cleared == {name: value for name, value in made.items() if name != "description"}
+    assert (await reg("GET", path)).json["properties"] == cleared
+
+
 async def test_lists_are_read_in_pages(reg: Arm) -> None:
     for number in range(5):
         await reg("PUT", f"{R}/scopeMaps/Zmap{number}", scope_map(*READ))

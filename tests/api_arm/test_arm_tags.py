@@ -90,3 +90,24 @@ async def test_deployments_are_refused(made: Arm) -> None:
     assert (await made("GET", f"{path}/")).json == {"value": []}
     assert (await made("PUT", f"{path}/one", {"properties": {}})).error["code"] == "FeatureNotSupported"
     assert (await made("GET", "{s}/resourceGroups/none/providers/Microsoft.Resources/deployments")).status == 404
+
+
+async def test_the_subscription_has_no_tags(made: Arm) -> None:
+    path = f"{{s}}/{DEFAULT}"
+    got = await made("GET", path)
+    assert (got.json["id"], got.json["properties"]) == (f"{S}/{DEFAULT}", {"tags": {}})
+    body = {"operation": "Merge", "properties": {"tags": {"a": "1"}}}
+    for method in ("PUT", "PATCH"):
+        refused = await made(method, path, body)
+        assert (refused.status, refused.error["code"]) == (400, "FeatureNotSupported")
+    assert (await made("DELETE", path)).status == 200
+
+
+@pytest.mark.parametrize("path", ["Env", "Env/tagValues/dev", "new"])
+async def test_names_of_tags_come_and_go_with_resources(made: Arm, path: str) -> None:
+    before = (await made("GET", "{s}/tagNames")).json
+    for method in ("PUT", "DELETE"):
+        refused = await made(method, f"{{s}}/tagNames/{path}")
+        assert (refused.status, refused.error["code"]) == (400, "FeatureNotSupported")
+        assert (await made(method, f"{{s}}/tagNames/{path}", token="reader")).status == 403
+    assert (await made("GET", "{s}/tagNames")).json == before

@@ -18,6 +18,7 @@ from darsena.identity.audiences import REGISTRY_AUDIENCE
 from darsena.identity.model import Identity
 from darsena.identity.signing import Use
 from darsena.testing import FakeClock
+from principals import Principals
 
 from .conftest import CONTROL, SUBSCRIPTION, Arm
 
@@ -190,19 +191,19 @@ async def test_tokens_end_with_their_time(forge: Forge, clock: FakeClock) -> Non
 
 
 async def test_tokens_end_with_their_secret_and_their_principal(forge: Forge) -> None:
-    service, principal = forge.arm.people.identity.service, forge.arm.people.principals["owner"]
+    principals, principal = Principals(forge.arm.people.identity), forge.arm.people.principals["owner"]
     header = {"authorization": f"Bearer {forge.good}"}
-    await service.disable(principal.object_id)
+    await principals.disable(principal.object_id)
     await refused_everywhere(forge.arm, header)
-    await service.enable(principal.object_id)
+    await principals.enable(principal.object_id)
     await refused_everywhere(forge.arm, header)
-    made = await service.reset_secret(principal.client_id or "")
+    made = await principals.reset_secret(principal.client_id or "")
     found = await forge.arm.people.identity.credentials.check_client(made.client_id, made.client_secret, "")
     tokens = forge.arm.people.identity.tokens
     token, _ = await tokens.issue_directory(found, f"{CONTROL}/", tokens.adfs_issuer)
     header = {"authorization": f"Bearer {token}"}
     assert (await forge.arm("GET", "{r}/reg10", token=None, headers=header)).status == 200
-    await service.reset_secret(principal.client_id or "")
+    await principals.reset_secret(principal.client_id or "")
     await refused_everywhere(forge.arm, header)
 
 

@@ -240,11 +240,13 @@ async def test_only_who_gives_roles_changes_the_directory(directory: Arm, monkey
         ("GET", f"{USERS}/ana"),
         ("GET", "/v1.0/users"),
         ("POST", "/v1.0/directoryObjects/getByIds"),
+        ("POST", "/v1.0/users/ana/getMemberGroups"),
     ]
     writes = [
         ("POST", USERS), ("DELETE", f"{USERS}/ana"), ("PATCH", f"{USERS}/ana"), ("POST", f"{USERS}/ana/password"),
         ("POST", PROGRAMS), ("POST", "/v1.0/applications"), ("PATCH", "/v1.0/users/ana"), ("DELETE", "/v1.0/users/ana"),
         ("POST", f"/v1.0/applications/{NOBODY}/addPassword"), ("POST", "/v1.0/servicePrincipals"),
+        ("POST", "/v1.0/groups"), ("POST", f"/v1.0/applications/{NOBODY}/federatedIdentityCredentials"),
     ]  # fmt: skip
     for who, may_read, may_write in [
         ("nobody", False, False), ("puller", False, False), ("group1", False, False), ("group reader", False, False),
@@ -336,6 +338,39 @@ async def test_graph_finds_people(directory: Arm) -> None:
     assert (shown["accountEnabled"], shown["displayName"]) == (False, "A")
     assert (await directory("PATCH", "/v1.0/users/ana@example.com", {"userPrincipalName": "b"})).status == 400
     assert (await directory("GET", "/v1.0/groups")).json == {"value": []}
+
+
+async def test_what_the_directory_does_not_have(directory: Arm) -> None:
+    """`az ad user get-member-groups`, `ad app permission`, `ad app federated-credential`, `ad group`: listed empty,
+    refused on creation."""
+    nothing: dict[str, list[Any]] = {"value": []}
+    await directory("POST", USERS, {"userName": "ana"})
+    body = {"displayName": "ci", "requiredResourceAccess": []}
+    made = (await directory("POST", "/v1.0/applications", body)).json
+    path = f"/v1.0/applications/{made['id']}"
+    assert made["requiredResourceAccess"] == []
+    for method, target, status in [
+        ("POST", "/v1.0/users/ana/getMemberGroups", 200),
+        ("POST", f"/v1.0/users/{NOBODY}/getMemberGroups", 404),
+        ("GET", "/v1.0/oauth2PermissionGrants", 200),
+        ("GET", f"{path}/federatedIdentityCredentials", 200),
+        ("GET", f"/v1.0/applications/{NOBODY}/federatedIdentityCredentials", 404),
+    ]:
+        answer = await directory(method, target, {"securityEnabledOnly": True} if method == "POST" else None)
+        assert answer.status == status, target
+        assert status != 200 or answer.json == nothing
+    access = {"requiredResourceAccess": [{"resourceAppId": NOBODY, "resourceAccess": []}]}
+    profile = {"passwordProfile": {"password": PASSWORD, "forceChangePasswordNextSignIn": True}}
+    for method, target, refused in [
+        ("POST", f"{path}/federatedIdentityCredentials", {"name": "x"}),
+        ("POST", "/v1.0/groups", {"displayName": "x"}),
+        ("POST", "/v1.0/applications", {"displayName": "ci", **access}),
+        ("PATCH", path, access),
+        ("POST", "/v1.0/users", {"userPrincipalName": "bob", **profile}),
+        ("PATCH", "/v1.0/users/ana", profile),
+    ]:
+        answer = await directory(method, target, refused)
+        assert (answer.status, answer.error["code"]) == (400, "FeatureNotSupported"), target
 
 
 @pytest.mark.parametrize(

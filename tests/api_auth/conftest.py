@@ -19,8 +19,8 @@ from darsena.api.router import Router
 from darsena.api.v2.login_server import LoginServerEdge
 from darsena.db import Database
 from darsena.identity.model import RegistryFacts
+from darsena.identity.owner import NewServicePrincipal
 from darsena.identity.room import IdentityRoom, make_identity
-from darsena.identity.service import NewServicePrincipal
 from darsena.registry.service import RegistryService
 from darsena.storage import Keyring, RootKeyFile
 from darsena.testing.memory_storage import MemoryStorage
@@ -193,6 +193,6 @@ async def server(db: Database, tmp_path: Path) -> Server:
         db, keyring, tenant_id=TENANT, subscription_id=SUBSCRIPTION, control_url=f"https://{CONTROL}"
     )
     identity.start()
-    owner = await identity.service.ensure_owner()
+    owner = await identity.owner.ensure()
     assert owner is not None
     return Server(identity, db, owner)

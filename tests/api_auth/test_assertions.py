@@ -125,6 +125,21 @@ async def test_each_address_of_the_directory_may_be_the_audience(client: Client)
         assert (await client.send(sign(client.pair, header, claims), "/common/oauth2/v2.0/token")).status == 200, path
 
 
+@pytest.mark.parametrize("path", [ADFS, "/adfs/oauth2/v2.0/token", f"/{TENANT}/oauth2/v2.0/token"])
+async def test_parts_with_padding_as_azure_identity_sends_them(client: Client, path: str) -> None:
+    header = {"alg": "PS256", "x5t#S256": client.pair.thumbprint("sha256"), "typ": "JWT"}
+    claims = client.claims(aud=f"https://{CONTROL}{path}")
+    parts = [msgspec.json.encode(part) for part in (header, claims)]
+    parts = [part + b" " * (1 if len(part) % 3 == 0 else 0) for part in parts]  # of a length that needs padding
+    text = ".".join(base64.urlsafe_b64encode(part).decode() for part in parts)
+    assert text.count("=") >= 2
+    pss = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
+    signature = base64.urlsafe_b64encode(client.pair.key.sign(text.encode(), pss, hashes.SHA256())).decode()
+    assert (await client.send(f"{text}.{signature}", path)).status == 200
+    assert (await client.send(f"{text}.{signature}=", path)).json["error_codes"] == [50027]
+    assert (await client.send(text.replace("=", "") + f".{signature}", path)).json["error_codes"] == [700027]
+
+
 Spoil = tuple[dict[str, Any], dict[str, Any], int]
 ROWS: dict[str, Spoil] = {
     # changes of the header, of the claims; Entra's number

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from joserfc import jws
 from joserfc.jwk import RSAKey
 
+from principals import Principals
+
 from .conftest import CONTROL, TENANT, Server, basic
 
 pytestmark = pytest.mark.parametrize("db", ["sqlite"], indirect=True)  # the stores' own tests run on both
@@ -130,7 +132,7 @@ async def test_refusals_have_oauths_shape(server: Server, path: str) -> None:
 
 
 async def test_a_disabled_client_is_refused(server: Server) -> None:
-    await server.identity.service.disable(server.owner.principal.object_id)
+    await Principals(server.identity).disable(server.owner.principal.object_id)
     answer = await server.post(CONTROL, ADFS, grant(server))
     assert (answer.status, answer.json["error"]) == (401, "invalid_client")
 
@@ -150,6 +152,8 @@ async def test_other_tenants_are_not_here(server: Server) -> None:
         ("POST", f"/{other}/oauth2/v2.0/token"),
         ("GET", f"/{other}/v2.0/.well-known/openid-configuration"),
         ("GET", f"/{other}/discovery/v2.0/keys"),
+        ("GET", f"/adfs/{other}/v2.0/.well-known/openid-configuration"),
+        ("GET", "/elsewhere.example.com/v2.0/.well-known/openid-configuration"),
     ]:
         answer = await server.send(method, CONTROL, path)
         assert (answer.status, answer.json["error"]) == (400, "invalid_request")
@@ -158,7 +162,18 @@ async def test_other_tenants_are_not_here(server: Server) -> None:
 # --- discovery ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("base", ["/adfs", f"/{TENANT}/v2.0", f"/{TENANT}", "/organizations/v2.0", "/common/v2.0"])
+@pytest.mark.parametrize(
+    "base",
+    [
+        "/adfs",
+        f"/{TENANT}/v2.0",
+        f"/{TENANT}",
+        "/organizations/v2.0",
+        "/common/v2.0",
+        "/localhost/v2.0",  # the tenant's domain
+        "/adfs/localhost/v2.0",  # az, which puts the announced authority in front of --tenant
+    ],
+)
 async def test_the_document_leads_to_keys_and_tokens(server: Server, base: str) -> None:
     answer = await server.send("GET", CONTROL, f"{base}/.well-known/openid-configuration")
     assert answer.status == 200

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from darsena.identity.roles import ACR_PULL
 from darsena.testing import FakeClock
 from identity.tokens_world import TokensWorld
+from principals import Principals
 
 from .conftest import FACTS, SUFFIX, Server, basic
 
@@ -44,7 +45,7 @@ async def test_the_answer_is_acrs(server: Server) -> None:
 async def test_every_form_of_credential_gets_a_token(server: Server) -> None:
     """Section 7: on GET with Basic and as grant_type=password alike."""
     facts = FACTS[f"regone{SUFFIX}"]
-    run, run_password = await server.identity.service.create_run_credential(facts, "c" * 32, 600)
+    run, run_password = await Principals(server.identity).create_run_credential(facts, "c" * 32, 600)
     refresh = await server.refresh()
     access = (await server.get_token("regone", PULL, NULL, refresh)).json["access_token"]
     rows = [
@@ -138,10 +139,10 @@ async def test_an_access_token_of_a_repository_token_as_a_password(server: Serve
 
 
 async def test_lack_of_rights_is_not_refused_here(server: Server) -> None:
-    made = await server.identity.service.create_service_principal("nobody")
+    made = await Principals(server.identity).create_service_principal("nobody")
     answer = await server.get_token("regone", "scope=repository:a:pull,push", made.client_id, made.client_secret)
     assert (answer.status, answer.claims["access"]) == (200, [])
-    await server.identity.service.assign_role(
+    await Principals(server.identity).assign_role(
         made.principal.object_id, ACR_PULL.id, FACTS[f"regone{SUFFIX}"].resource_id
     )
     answer = await server.get_token("regone", "scope=repository:a:pull,push", made.client_id, made.client_secret)
@@ -218,7 +219,7 @@ async def test_nothing_else_is_exchanged(server: Server) -> None:
 
 async def test_a_disabled_principal_gets_nothing_more(server: Server) -> None:
     arm, refresh = await server.sign_in(), await server.refresh()
-    await server.identity.service.disable(server.owner.principal.object_id)
+    await Principals(server.identity).disable(server.owner.principal.object_id)
     check_challenge(await server.exchange("regone", {"grant_type": "access_token", "access_token": arm}))
     check_challenge(await server.post_token("regone", {"grant_type": "refresh_token", "refresh_token": refresh}))
     check_challenge(await server.get_token("regone", PULL, server.owner.client_id, server.owner.client_secret))

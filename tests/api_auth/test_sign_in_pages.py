@@ -209,7 +209,7 @@ async def test_the_public_client_is_answered_on_loopback(browser: Browser, uri: 
     [
         "", "https://localhost:8400", "http://localhost.evil.example", "http://evil.example/localhost", "javascript:1",
         "http://localhost:8400@evil.example", "http://localhost:8400#x", "http://localhost:99999", "http://localhost:x",
-        "http://localhost:8400/\r\nx: y", "//localhost", "http://10.0.0.1", "http://localhost:8400?a=b",
+        "http://localhost:8400/\r\nx: y", "http://localhost/\x7f", "//localhost", "http://10.0.0.1", "http://localhost:8400?a=b",
         "http://localhost\\@evil.example", "http://2130706433", f"http://localhost/{'a' * 5000}", "http://localhost/\0",
         "http://localhost;evil.example", "http://localhost,evil.example", "data:text/html,x",
     ],

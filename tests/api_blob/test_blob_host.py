@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections.abc import Callable
 from urllib.parse import urlsplit
+from xml.etree import ElementTree
 
 import pytest
 
@@ -59,6 +60,7 @@ def code_of(answer: Answer) -> str:
     text = answer.content.decode()
     assert text.startswith('<?xml version="1.0" encoding="utf-8"?><Error><Code>')
     assert f"<Code>{answer.headers['x-ms-error-code']}</Code>" in text
+    ElementTree.fromstring(text)
     return answer.headers["x-ms-error-code"]
 
 
@@ -104,6 +106,10 @@ TAMPERED: dict[str, Callable[[str], str]] = {
     "double slash": lambda target: target.replace("/source/", "//source/"),
     "a second path": lambda target: target.replace("?", "%3F?"),
     "NUL": lambda target: target.replace("?", "x?"),
+    "a slash before": lambda target: f"/{target}",
+    "a slash behind": lambda target: target.replace("?", "/?"),
+    "a part twice": lambda target: target.replace("?", "?sp=r&"),
+    "a signature twice": lambda target: target.replace("?", "?sig=x&"),
 }
 
 
@@ -245,7 +251,10 @@ WRONG_PUTS: list[tuple[str, bytes, dict[str, str], int, str]] = [
     ("&comp=block", b"x", BLOCK, 400, "InvalidQueryParameterValue"),
     ("&comp=block&blockid=%2E%2E", b"x", BLOCK, 400, "InvalidQueryParameterValue"),
     ("&comp=block&blockid=" + "QUFB" * 40, b"x", BLOCK, 400, "InvalidQueryParameterValue"),
+    ("&comp=block&blockid=QUFB&blockid=QUFC", b"x", BLOCK, 400, "InvalidQueryParameterValue"),
+    ("&comp=block&comp=blocklist", b"x", BLOCK, 400, "InvalidQueryParameterValue"),
     ("&comp=appendblock", b"x", BLOCK, 400, "InvalidQueryParameterValue"),
+    ("&comp=%01%3C", b"x", BLOCK, 400, "InvalidQueryParameterValue"),
     ("&comp=blocklist", b"not xml", {}, 400, "InvalidXmlDocument"),
     ("&comp=blocklist", b"<Blocks/>", {}, 400, "InvalidXmlDocument"),
     ("&comp=blocklist", b'<?xml version="1.0" encoding="none"?><BlockList/>', {}, 400, "InvalidXmlDocument"),

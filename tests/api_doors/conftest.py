@@ -18,14 +18,15 @@ from darsena.api.router import Router
 from darsena.api.v2.login_server import LoginServerEdge
 from darsena.db import Database
 from darsena.identity.model import RegistryFacts
+from darsena.identity.owner import NewServicePrincipal
 from darsena.identity.roles import Role
 from darsena.identity.room import IdentityRoom, make_identity
-from darsena.identity.service import NewServicePrincipal
 from darsena.registry.service import RegistryService
 from darsena.storage import Keyring, RootKeyFile
 from darsena.testing import FakeClock
 from darsena.testing.memory_storage import MemoryStorage
 from identity.values import CONTROL_URL, FACTS, OTHER, SCOPE, SUBSCRIPTION, TENANT, read_claims
+from principals import Principals
 
 CONTROL_HOST = "localhost:8443"
 Form = Mapping[str, str] | Sequence[tuple[str, str]]
@@ -124,9 +125,9 @@ class Server:
     # --- identities -------------------------------------------------------------------------------------------------
 
     async def principal(self, role: Role | None = None, scope: str = SCOPE) -> NewServicePrincipal:
-        made = await self.identity.service.create_service_principal(role.name if role else "nobody")
+        made = await Principals(self.identity).create_service_principal(role.name if role else "nobody")
         if role is not None:
-            await self.identity.service.assign_role(made.principal.object_id, role.id, scope)
+            await Principals(self.identity).assign_role(made.principal.object_id, role.id, scope)
         return made
 
     def admin(self, facts: RegistryFacts = FACTS) -> tuple[str, str]:

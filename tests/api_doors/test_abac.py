@@ -19,6 +19,7 @@ from darsena.identity.roles import (
     Role,
 )
 from identity.values import SCOPE, basic, read_claims
+from principals import Principals
 
 from .conftest import Server
 from .test_doors import ROUTES, make_token_header, token
@@ -63,9 +64,7 @@ async def sign_in(server: Server, caller: str) -> bytes:
     server.change(abac=True)
     made = await server.principal()
     condition = None if prefix is None else below(prefix)
-    await server.identity.service.assign_role(
-        made.principal.object_id, role.id, SCOPE, condition=condition, condition_version="2.0"
-    )
+    await Principals(server.identity).assign_role(made.principal.object_id, role.id, SCOPE, condition=condition)
     return basic(made.client_id, made.client_secret)
 
 
@@ -95,8 +94,8 @@ async def test_a_role_under_a_condition_ends_with_the_assignment(server: Server)
     issued = await token(server, header, "repository:team/app:pull")
     for authorization in (header, issued):
         assert (await server("GET", "/v2/team/app/tags/list", authorization=authorization)).status == 404
-    for assignment in await server.identity.service.list_roles():
-        await server.identity.service.remove_role(assignment.id)
+    for assignment in Principals(server.identity).list_roles():
+        await Principals(server.identity).remove_role(assignment)
     for authorization in (header, issued):
         assert (await server("GET", "/v2/team/app/tags/list", authorization=authorization)).status == 401
 

@@ -9,9 +9,11 @@ import hashlib
 
 import pytest
 
+from darsena.identity.model import NULL_GUID
 from darsena.identity.roles import ACR_DELETE, ACR_IMAGE_SIGNER, ACR_PULL, ACR_PUSH, OWNER, READER
 from identity.tokens_world import TokensWorld
 from identity.values import FACTS, OTHER, basic, bearer
+from principals import Principals
 
 from .conftest import Server
 
@@ -50,6 +52,7 @@ ROUTES: list[tuple[str, str, str, str]] = [
     ("PATCH", f"/acr/v1/team/app/_manifests/{DIGEST}", "repository:team/app:metadata_write", "metadata_write"),
 ]
 
+ALL_OF_OPEN = [f"repositories/open/content/{action}" for action in ("read", "write")]
 NOTHING: set[str] = set()
 READ = {"any", "pull", "list", "metadata_read"}
 PULL = READ | {"catalog"}
@@ -112,7 +115,7 @@ RIGHTS: dict[str, set[str]] = {
 
 async def make_header(server: Server, caller: str) -> bytes | None:
     """Set the stage for the caller, and its Authorization header."""
-    service = server.identity.service
+    principals = Principals(server.identity)
     roles = {
         "reader": READER,
         "AcrPull": ACR_PULL,
@@ -134,7 +137,7 @@ async def make_header(server: Server, caller: str) -> bytes | None:
             if "access token" in caller:
                 header = await token(server, header, *find_scopes(caller))
             if "disabled" in caller:
-                await service.disable(made.principal.object_id)
+                await principals.disable(made.principal.object_id)
             return header
         case "no role":
             made = await server.principal()
@@ -143,9 +146,9 @@ async def make_header(server: Server, caller: str) -> bytes | None:
                 server.change(admin_enabled=False)
             return basic(*server.admin(OTHER if "another" in caller else FACTS))
         case "run" | "run of another registry":
-            credential = await service.create_run_credential(OTHER if "another" in caller else FACTS, "c" * 32, 60)
+            credential = await principals.create_run_credential(OTHER if "another" in caller else FACTS, "c" * 32, 60)
             if "revoked" in caller:
-                await service.revoke_run_credential("c" * 32)
+                await principals.revoke_run_credential("c" * 32)
             return basic(*credential)
         case _:
             made = await server.principal(roles[kind])
@@ -227,8 +230,29 @@ async def test_a_mount_reads_only_what_the_caller_may_pull(server: Server) -> No
     pushed = await server("POST", f"/v2/hidden/blobs/uploads/?digest={digest}", body=content, authorization=owner)
     assert pushed.status == 201, pushed.content
     mount = f"/v2/open/blobs/uploads/?mount={digest}&from=hidden"
-    limited = await token(server, owner, "repository:open:pull,push")
-    assert (await server("POST", mount, authorization=limited)).status == 202
-    assert (await server("HEAD", f"/v2/open/blobs/{digest}", authorization=limited)).status == 404
+    password = await TokensWorld(server.identity).make("writer", *ALL_OF_OPEN)
+    for scope in ("repository:open:pull,push", "repository:open:pull,push repository:hidden:pull"):
+        theirs = await token(server, basic("writer", password), scope)
+        assert (await server("POST", mount, authorization=theirs)).status == 202
+    assert (await server("POST", mount, authorization=basic("writer", password))).status == 202
+    assert (await server("HEAD", f"/v2/open/blobs/{digest}", authorization=theirs)).status == 404
     both = await token(server, owner, "repository:open:pull,push repository:hidden:pull")
     assert (await server("POST", mount, authorization=both)).status == 201
+
+
+@pytest.mark.parametrize("db", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("source", ["hidden", "not/there"])
+async def test_a_token_that_does_not_reach_a_mounts_source_is_asked_to_though_only_where_that_helps(
+    server: Server, source: str
+) -> None:
+    """Whether the source is there plays no part. One that cannot be had wider gets an upload, as without the right."""
+    owner = basic(*server.admin())
+    mount = f"/v2/open/blobs/uploads/?mount={DIGEST}&from={source}"
+    limited = await token(server, owner, "repository:open:pull,push")
+    refused = await server("POST", mount, authorization=limited)
+    assert refused.status == 401
+    assert f'scope="repository:open:pull,push repository:{source}:pull"' in refused.headers["www-authenticate"]
+    narrowed = basic(NULL_GUID, limited.removeprefix(b"Bearer ").decode())
+    again = await token(server, narrowed, f"repository:open:pull,push repository:{source}:pull")
+    for header in (narrowed, again):
+        assert (await server("POST", mount, authorization=header)).status == 202

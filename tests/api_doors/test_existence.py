@@ -93,6 +93,7 @@ CALLERS: dict[str, list[tuple[str, str]]] = {
     "repository token to write only": READS + WRITES + DELETES,
     "repository token to delete only": READS + WRITES,
 }
+MINE = ["repositories/mine/content/read", "repositories/mine/content/write"]
 REPOSITORY_TOKENS = {
     "repository token for another": ["repositories/team/app2/content/read", "repositories/team/content/read"],
     "repository token to write only": ["repositories/*/content/write"],
@@ -178,17 +179,19 @@ async def test_a_blob_of_another_repository_cannot_be_had_by_its_digest(stage: S
     """The question is never whether the digest exists, but whether it may be seen here: on every way to it."""
     server, owner = stage.server, basic(*stage.server.admin())
     mine = bearer(await token(server, owner, "repository:mine:pull,push"))
-    begun = [
-        await server("POST", f"/v2/mine/blobs/uploads/?mount={digest}{source}", authorization=mine)
-        for digest in (digest_of(LAYER), MISSING)
-        for source in ("", f"&from={THERE}", f"&from={NOWHERE}")
-    ]
-    assert {answer.status for answer in begun} == {202}
+    writer = basic("writer", await TokensWorld(server.identity).make("writer", *MINE))
+    for header, status in ((mine, 401), (writer, 202)):  # who may read the source is asked to say so
+        for digest in (digest_of(LAYER), MISSING):
+            for source in (THERE, NOWHERE):
+                target = f"/v2/mine/blobs/uploads/?mount={digest}&from={source}"
+                assert (await server("POST", target, authorization=header)).status == status
+            assert (await server("POST", f"/v2/mine/blobs/uploads/?mount={digest}", authorization=header)).status == 202
     for digest in (digest_of(LAYER), MISSING):
         assert (await server("HEAD", f"/v2/mine/blobs/{digest}", authorization=mine)).status == 404
     pushed = await server("PUT", "/v2/mine/manifests/v1", body=MANIFEST, authorization=mine)
     assert (pushed.status, pushed.code) == (400, "MANIFEST_BLOB_UNKNOWN")
-    session = begun[0].headers["location"]
+    begun = await server("POST", f"/v2/mine/blobs/uploads/?mount={digest_of(LAYER)}", authorization=mine)
+    session = begun.headers["location"]
     wrong = await server("PUT", f"{session}&digest={digest_of(LAYER)}", body=b"", authorization=mine)
     assert (wrong.status, wrong.code) == (400, "DIGEST_INVALID")
 

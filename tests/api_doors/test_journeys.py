@@ -8,6 +8,7 @@ from urllib.parse import quote
 from darsena.identity.model import NULL_GUID
 from darsena.identity.roles import ACR_PULL, ACR_PUSH, OWNER
 from identity.values import FACTS, OTHER, SCOPE, TENANT, basic, bearer, read_claims
+from principals import Principals
 
 from .conftest import Server
 
@@ -25,7 +26,7 @@ async def get_token(server: Server, user: tuple[str, str] | None, *scopes: str, 
 async def test_docker_login_with_every_kind_of_secret(server: Server) -> None:
     """Also without a single right: the login succeeds, the pull fails later."""
     nobody, owner = await server.principal(), await server.principal(OWNER)
-    run = await server.identity.service.create_run_credential(FACTS, "c" * 32, 600)
+    run = await Principals(server.identity).create_run_credential(FACTS, "c" * 32, 600)
     refresh = await server.refresh_token(owner)
     access = (await get_token(server, server.admin(), "repository:a:pull")).json["access_token"]
     for user in [
@@ -65,13 +66,13 @@ async def test_anonymous_is_answered_and_gets_what_the_registry_allows(server: S
 
 async def test_a_role_taken_away_counts_at_once(server: Server) -> None:
     made = await server.principal()
-    held = await server.identity.service.assign_role(made.principal.object_id, ACR_PULL.id, SCOPE)
+    held = await Principals(server.identity).assign_role(made.principal.object_id, ACR_PULL.id, SCOPE)
     user = (made.client_id, made.client_secret)
     answer = await get_token(server, user, "repository:a:pull,push")
     assert answer.access == {"repository:a": ["pull"]}
     token = bearer(answer.json["access_token"])
     assert (await server("GET", "/v2/a/tags/list", authorization=token)).status == 404
-    await server.identity.service.remove_role(held.id)
+    await Principals(server.identity).remove_role(held)
     assert (await get_token(server, user, "repository:a:pull,push")).access == {}
     assert (await server("GET", "/v2/a/tags/list", authorization=token)).status == 401
 
@@ -98,14 +99,14 @@ async def test_a_disabled_principal_and_an_old_secret_are_refused(server: Server
     made = await server.principal(OWNER)
     token = await server.directory_token(made)
     refresh = (await server.exchange(token)).json["refresh_token"]
-    fresh = await server.identity.service.reset_secret(made.client_id)
+    fresh = await Principals(server.identity).reset_secret(made.client_id)
     assert (await server.exchange(token)).status == 401
     assert (await server("GET", "/v2/", authorization=basic(NULL_GUID, refresh))).status == 401
     token = await server.directory_token(fresh)
     assert (await server.exchange(token)).status == 200
-    await server.identity.service.disable(made.principal.object_id)
+    await Principals(server.identity).disable(made.principal.object_id)
     assert (await server.exchange(token)).status == 401
-    await server.identity.service.enable(made.principal.object_id)
+    await Principals(server.identity).enable(made.principal.object_id)
     assert (await server.exchange(token)).status == 401, "tokens from before it was disabled stay void"
 
 

@@ -14,6 +14,7 @@ from darsena.identity.roles import OWNER
 from darsena.registry.service import RegistryService
 from darsena.testing.memory_storage import MemoryStorage
 from identity.values import FACTS, basic, bearer
+from principals import Principals
 
 from .conftest import Answer, Server
 
@@ -46,7 +47,7 @@ async def sign_in(server: Server, user: tuple[str, str], address: str) -> Answer
 
 
 async def make_run(server: Server) -> tuple[str, str]:
-    return await server.identity.service.create_run_credential(FACTS, "c" * 32, 600)
+    return await Principals(server.identity).create_run_credential(FACTS, "c" * 32, 600)
 
 
 @pytest.mark.parametrize("address", [LOCAL, FAR])

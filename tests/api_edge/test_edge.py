@@ -9,8 +9,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from darsena.api import edge as edges
+from darsena.api import http
 from darsena.api.edge import Edge, Hosts
-from darsena.api.http import Disconnected, Request, Response, Scope, Send, json_response
+from darsena.api.held import Held
+from darsena.api.http import Request, Response, Scope, Send, TooSlow, json_response
 from darsena.api.router import Route, Router
 from darsena.core.errors import (
     BlobUnknown,
@@ -175,6 +178,23 @@ async def test_framing_duties(edge: Edge) -> None:
     assert (await ask(edge, "GET", "/", [HOST, (b"x", b"y" * 70_000)])).status == 431
 
 
+@pytest.mark.parametrize(
+    ("headers", "text"),
+    [
+        ([(b"authorization", b"Basic x"), (b"authorization", b"Basic x")], b"more than one Authorization"),
+        ([(b"transfer-encoding", b"chunked"), (b"transfer-encoding", b"chunked")], b"more than one Transfer-Encoding"),
+        ([(b"transfer-encoding", b"gzip, chunked")], b"is chunked"),
+        ([(b"transfer-encoding", b"identity")], b"is chunked"),
+    ],
+)
+async def test_what_two_servers_could_read_in_two_ways(
+    edge: Edge, headers: list[tuple[bytes, bytes]], text: bytes
+) -> None:
+    answer = await ask(edge, "POST", "/echo", [HOST, *headers])
+    assert (answer.status, text in answer.body) == (400, True)
+    assert (await ask(edge, "POST", "/echo", [HOST, (b"transfer-encoding", b"Chunked")])).status == 200
+
+
 async def test_problems_are_rendered_by_the_host_that_was_asked(edge: Edge) -> None:
     answer = await ask(edge, "GET", "/unknown", [HOST])
     assert answer.status == 404
@@ -197,7 +217,41 @@ async def test_a_defect_on_the_hot_path_costs_no_pull(edge: Edge, login: Registr
 
 async def test_a_body_that_breaks_off_is_400(edge: Edge) -> None:
     body = [{"type": "http.request", "body": b"abc", "more_body": True}, {"type": "http.disconnect"}]
-    assert (await ask(edge, "POST", "/echo", [HOST], body)).status == 400
+    answer = await ask(edge, "POST", "/echo", [HOST], body)
+    assert (answer.status, answer.headers["connection"]) == (400, "close")
+    assert msgspec.json.decode(answer.body)["errors"][0]["code"] == "UNSUPPORTED"
+
+
+async def test_a_body_that_is_too_slow_is_408_and_leaves_nothing_in_memory(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = Held(2)
+    for module in (http, edges):
+        monkeypatch.setattr(module, "HELD", room)
+    sent: list[Message] = []
+    pieces: list[Message] = [{"type": "http.request", "body": b"ab", "more_body": True}]
+    read_on, never = asyncio.Event(), asyncio.Event()
+
+    async def receive() -> Message:
+        if not pieces:
+            read_on.set()
+            await never.wait()
+        return pieces.pop()
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    slow = asyncio.ensure_future(edge(make_scope("POST", "/echo", [HOST]), receive, send))
+    await read_on.wait()
+    for _ in range(2):  # the room is free again after each
+        body = [{"type": "http.request", "body": b"cd", "more_body": False}]
+        assert (await ask(edge, "POST", "/echo", [HOST], body)).status == 200
+    await slow
+    assert Answer(sent).status == 408
+
+
+def test_a_header_holds_no_control_character() -> None:
+    assert Response().header("link", "a\r\nb: c\x7fd\xe9").headers == [(b"link", b"a??b: c?d\xe9")]
 
 
 @pytest.mark.parametrize("announced", [True, False])
@@ -304,7 +358,7 @@ async def test_a_body_that_trickles_is_cut_off() -> None:
         return {"type": "http.request", "body": b"", "more_body": True}
 
     request = Request(make_scope("POST", "/", []), receive)
-    with pytest.raises(Disconnected, match="did not come within"):
+    with pytest.raises(TooSlow, match="did not come within"):
         await request.body(16, whole_s=0.05)
 
 

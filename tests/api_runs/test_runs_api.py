@@ -18,6 +18,7 @@ from darsena.api.blob import BlobEdge
 from darsena.api.router import Router
 from darsena.core.errors import AccessDenied, Unauthenticated
 from darsena.identity.model import Principal
+from darsena.resources.model import Author, RegistryPatch
 from darsena.tasks.model import ImageDescriptor
 from runs_world import AGENT, CONTROL, SUBSCRIPTION, TASK, TENANT, Answer, World, ask
 
@@ -261,6 +262,24 @@ async def test_what_is_refused(arm: Arm) -> None:
     for path in ("tasks", "taskRuns", "agentPools"):
         assert (await arm("GET", path)).json == {"value": []}
         assert (await arm("DELETE", f"{path}/x")).status == 204
+
+
+async def test_a_runs_own_identity_is_refused_where_it_would_count(arm: Arm) -> None:
+    """In a registry that gives access by repository; elsewhere it has no effect (tasks-wire, section 7)."""
+    body = {**RUN, "credentials": {"sourceRegistry": {"loginMode": "Default", "identity": "[system]"}}}
+    assert (await arm("POST", "scheduleRun", body)).status == 200
+    await arm.world.resources.patch_registry(
+        SUBSCRIPTION,
+        "rg1",
+        "reg10",
+        RegistryPatch(properties={"abac": True}),
+        author=Author(name="ana@example.com", kind="User"),
+    )
+    refused = await arm("POST", "scheduleRun", body)
+    assert (refused.status, refused.json["error"]["code"]) == (400, "FeatureNotSupported")
+    assert "'[system]'" in refused.json["error"]["message"]
+    for credentials in (None, {"sourceRegistry": {"identity": None}}, {"sourceRegistry": {"identity": "[Caller]"}}):
+        assert (await arm("POST", "scheduleRun", {**RUN, "credentials": credentials})).status == 200
 
 
 async def test_every_route_of_a_registry_asks_for_its_right(arm: Arm) -> None:

@@ -213,6 +213,21 @@ async def test_a_pull_sees_what_was_written_before(world: World) -> None:
     assert (await world.ask("GET", f"/v2/team/app/manifests/{pushed.digest}")).status == 200
 
 
+async def test_a_pull_of_something_else_hides_no_write(world: World) -> None:
+    """R3, where the first question after a write is for what was not asked for before."""
+    await world.push_image("team/app", "v1", "v2", "v3")
+    for tag in ("v1", "v1", "v3"):
+        await world.ask("GET", f"/v2/team/app/manifests/{tag}")
+    pushed = await world.push_image("team/app", "v1", layer=b"new")
+    assert (await world.ask("GET", "/v2/team/app/manifests/v2")).status == 200
+    for _ in range(2):
+        answer = await world.ask("GET", "/v2/team/app/manifests/v1")
+        assert answer.headers["docker-content-digest"] == pushed.digest
+    assert (await world.ask("DELETE", "/v2/team/app/manifests/v2")).status == 202
+    assert (await world.ask("HEAD", f"/v2/team/app/blobs/{digest_of(b'new')}")).status == 200
+    assert (await world.ask("GET", "/v2/team/app/manifests/v2")).status == 404
+
+
 async def test_two_registries_share_nothing(world: World) -> None:
     pushed = await world.push_image("team/app", "v1")
     for target in (f"manifests/{pushed.digest}", "manifests/v1", f"blobs/{digest_of(b'layer')}", "tags/list"):

@@ -9,8 +9,10 @@ import pytest
 from sqlalchemy import text
 
 from darsena.core.digest import Digest
-from darsena.db import Tx
+from darsena.core.errors import Unavailable
+from darsena.db import Database, Tx
 from darsena.registry.pulls import PullCounter
+from darsena.registry.tables import tag
 from darsena.testing import FakeClock
 
 from .world import Pushed, World
@@ -100,6 +102,74 @@ async def test_several_processes_add_up(world: World, pushed: Pushed, clock: Fak
     assert (await shown(world) or (0,))[0] == 40
     assert (await shown(world, "/_tags/v3") or (0,))[0] == 20
     assert (await shown(world, f"/_manifests/{pushed.digest}") or (0,))[0] == 40
+
+
+async def test_a_tag_that_moves_between_two_pulls(world: World, pushed: Pushed) -> None:
+    await world.ask("GET", f"{MANIFEST}/v1")
+    await world.push_manifest("team/app", "v1", pushed)
+    for _ in range(2):
+        await world.ask("GET", f"{MANIFEST}/v1")
+    await world.service.pulls.flush()
+    assert (await shown(world, "/_tags/v1") or (0,))[0] == 3
+    assert (await shown(world, f"/_manifests/{pushed.digest}") or (0,))[0] == 2
+    assert (await shown(world) or (0,))[0] == 3
+
+
+async def test_many_tags_take_several_transactions(world: World, pushed: Pushed) -> None:
+    names = [f"many-{number}" for number in range(4_500)]
+
+    def add_tags(tx: Tx) -> int:
+        columns = [column.name for column in tag.c]
+        values = ", ".join(":name" if name == "name" else name for name in columns)
+        copy = text(f"INSERT INTO tag ({', '.join(columns)}) SELECT {values} FROM tag WHERE name = 'v3'")
+        tx.connection.execute(copy, [{"name": name} for name in names])
+        return tx.connection.execute(text("SELECT id FROM repository")).scalar_one()
+
+    repository = world.db.transact_sync(add_tags)
+    stored = Digest.parse(pushed.digest).stored
+    for name in [*names, "gone", *names]:
+        world.service.pulls.count(repository, stored, name)
+    await world.service.pulls.flush()
+    assert rows(world) == len(names) + 2
+    assert {(await shown(world, f"/_tags/{name}") or (0,))[0] for name in names[::500]} == {2}
+    assert (await shown(world) or (0,))[0] == 2 * len(names) + 1
+
+
+class Unwilling:
+    """A database that does not take the next so many transactions."""
+
+    def __init__(self, db: Database) -> None:
+        self.db = db
+        self.clock = db.clock
+        self.refuses = 0
+
+    async def transact(self, fn: Any, *args: Any) -> Any:
+        if self.refuses:
+            self.refuses -= 1
+            raise Unavailable("the database does not answer")
+        return await self.db.transact(fn, *args)
+
+
+async def test_what_the_database_does_not_take_is_noted_later(world: World, pushed: Pushed) -> None:
+    def find(tx: Tx) -> int:
+        return tx.connection.execute(text("SELECT id FROM repository")).scalar_one()
+
+    database = Unwilling(world.db)
+    counter = PullCounter(database, capacity=5)  # type: ignore[arg-type]
+    repository, stored = world.db.read_sync(find), Digest.parse(pushed.digest).stored
+    for refuses in (1, 1, 0):
+        counter.count(repository, stored, "v1")
+        counter.count(repository, stored, "v2")
+        database.refuses = refuses
+        await counter.flush()
+    assert [(await shown(world, f"/_tags/{name}") or (0,))[0] for name in ("v1", "v2")] == [
+        3,
+        1,
+    ]  # what waits takes room
+    assert (await shown(world) or (0,))[0] == 4
+    counter.count(repository, stored, "v2")
+    await counter.flush()
+    assert [(await shown(world, f"/_tags/{name}") or (0,))[0] for name in ("v1", "v2")] == [3, 2]
 
 
 async def test_memory_is_bounded_and_the_log_says_what_is_lost(

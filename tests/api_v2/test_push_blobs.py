@@ -10,6 +10,7 @@ import pytest
 from darsena.core.digest import Digest
 from darsena.core.names import RepositoryName
 from darsena.registry.service import to_registry
+from darsena.registry.store import blobs
 
 from .world import REGISTRIES, World, digest_of
 
@@ -257,9 +258,20 @@ async def test_a_mount_without_from_finds_the_one_that_may_be_read(world: World)
     uploading = world.service.uploading
     for number in range(510):
         assert await uploading.mount(registry, RepositoryName(f"held/{number:03}"), digest, ["team/source"])
-    assert await uploading.list_holders(registry, digest, lambda name: name == "team/source") == ["team/source"]
-    assert await uploading.list_holders(registry, digest, lambda name: False) == []
-    assert len(await uploading.list_holders(registry, digest, lambda name: True)) > 0
+    assert await uploading.list_holders(registry, digest, [], lambda name: name == "team/source") == ["team/source"]
+    assert await uploading.list_holders(registry, digest, [], lambda name: False) == []
+    assert len(await uploading.list_holders(registry, digest, [], lambda name: True)) > 0
+    assert await uploading.list_holders(registry, digest, ["not/there", "team/source"], None) == ["team/source"]
+
+
+async def test_a_mount_without_from_looks_at_no_repository_that_may_not_be_read(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does the time that it takes tell of them."""
+    digest = Digest.parse(await world.push_blob("team/source", CONTENT))
+    registry = to_registry(REGISTRIES["regone"])
+    monkeypatch.delattr(blobs, "list_repositories_with")
+    assert await world.service.uploading.list_holders(registry, digest, ["team/app"], None) == []
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import msgspec
@@ -97,7 +98,7 @@ async def test_accepted(ready: World, name: str) -> None:
         inner = await ready.push_index("team/app", children=[BASE])
         document = INDEX | {"manifests": [inner.descriptor()]}
     content = msgspec.json.encode(document)
-    stored = document.get("mediaType") or (
+    stored: str = document.get("mediaType") or (
         media_types.OCI_INDEX if "manifests" in document else media_types.OCI_MANIFEST
     )
     pushed = Pushed(content, stored if content_type is None else content_type, digest_of(content))
@@ -146,6 +147,14 @@ INVALID: dict[str, tuple[Any, str | None]] = {
     "sizes past counting": (PLAIN | {"layers": [descriptor(LAYER) | {"size": 1 << 61}] * 3}, None),
     "an artifactType with a NUL": (PLAIN | {"artifactType": "a\0b"}, None),
     "annotations that are no text": (PLAIN | {"annotations": {"a": 1}}, None),
+    "a layer's annotations that are no text": (layer(annotations={"a": 1}), None),
+    "urls that are no list": (layer(urls="https://a.example/b"), None),
+    "an artifactType that is no text": (layer(artifactType=5), None),
+    "a platform that is no object": (INDEX | {"manifests": [BASE.descriptor(platform="linux")]}, None),
+    "a platform that is no text": (INDEX | {"manifests": [BASE.descriptor(platform={"os": 5})]}, None),
+    "data that is no base64": (layer(data="!"), None),
+    "data of another content": (layer(data=base64.b64encode(LAYER[::-1]).decode()), None),
+    "data of another size": (layer(data=base64.b64encode(LAYER).decode(), size=1), None),
     "a subject without digest": (PLAIN | {"subject": {"size": 1}}, None),
     "too many references": (PLAIN | {"layers": [descriptor(LAYER)] * 20_001}, None),
 }

@@ -16,6 +16,7 @@ from darsena.identity.roles import (
     Role,
 )
 from identity.values import basic, bearer, read_claims
+from principals import Principals
 
 from .world import REGISTRIES, Answer, Pushed, World
 
@@ -25,9 +26,9 @@ SCOPE = REGISTRIES["regone"].resource_id
 
 
 async def user(world: World, *roles: Role) -> bytes:
-    made = await world.identity.service.create_service_principal("+".join(role.name for role in roles))
+    made = await Principals(world.identity).create_service_principal("+".join(role.name for role in roles))
     for role in roles:
-        await world.identity.service.assign_role(made.principal.object_id, role.id, SCOPE)
+        await Principals(world.identity).assign_role(made.principal.object_id, role.id, SCOPE)
     return basic(made.client_id, made.client_secret)
 
 

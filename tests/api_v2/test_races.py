@@ -63,7 +63,7 @@ async def test_a_tag_is_a_linearizable_register(world: World) -> None:
         found = answer.headers["docker-content-digest"] if answer.status == 200 else NONE
         history.reads.append((found, began, history.tick()))
 
-    jobs: list[Coroutine[Any, Any, None]] = [write(pushed) for pushed in images] + [read() for _ in range(160)]
+    jobs: list[Coroutine[Any, Any, None]] = [*(write(pushed) for pushed in images), *(read() for _ in range(160))]
     rng.shuffle(jobs)
     gate = asyncio.Semaphore(8)
 

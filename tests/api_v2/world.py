@@ -129,11 +129,11 @@ class World:
         registry: str = "regone",
         gone: bool = False,
     ) -> Answer:
-        """`auth` True: the registry's admin user. `gone`: the client leaves where the body ends."""
+        """`auth` True: the registry's admin user. `gone`: the client leaves there, having announced more."""
         pieces = [body] if isinstance(body, bytes) else list(body)
         given = {name.lower(): value for name, value in (headers or {}).items()}
         if method in ("PUT", "POST", "PATCH") and not {"content-length", "transfer-encoding"} & given.keys():
-            given["content-length"] = str(sum(map(len, pieces)))
+            given["content-length"] = str(sum(map(len, pieces)) + gone)
         lines = [(b"host", f"{registry}{SUFFIX}".encode())]
         lines += [(name.encode(), value.encode("latin-1")) for name, value in given.items()]
         authorization = self.basic(registry) if auth is True else auth

@@ -134,7 +134,7 @@ async def whole(data_template: Path, tmp_path: Path) -> AsyncIterator[Whole]:
     data = tmp_path / "data"
     shutil.copytree(data_template, data)
     rooms = open_rooms(data, {})
-    await ensure_owner_file(rooms.identity.service, rooms.folder, rooms.marker, rooms.stamp)
+    await ensure_owner_file(rooms.identity.owner, rooms.folder, rooms.marker, rooms.stamp)
     made = Whole(rooms, make_edge(rooms))
     owner = json.loads(rooms.folder.owner.read_bytes())
     made.token = await made.sign_in(owner["client_id"], owner["client_secret"])
@@ -152,7 +152,7 @@ def whole_now(data_template: Path, tmp_path: Path) -> Iterator[Whole]:
     made = Whole(rooms, make_edge(rooms))
 
     async def begin() -> None:
-        await ensure_owner_file(rooms.identity.service, rooms.folder, rooms.marker, rooms.stamp)
+        await ensure_owner_file(rooms.identity.owner, rooms.folder, rooms.marker, rooms.stamp)
         owner = json.loads(rooms.folder.owner.read_bytes())
         made.token = await made.sign_in(owner["client_id"], owner["client_secret"])
         await made.seed()

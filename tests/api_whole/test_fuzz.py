@@ -43,6 +43,7 @@ def send(whole: Whole, loop: asyncio.AbstractEventLoop, case: Any, *, known: boo
 def list_operations(document: dict[str, Any]) -> Iterator[Any]:
     schema = openapi.from_dict(document)
     for result in schema.get_all_operations():
+        assert isinstance(result, Ok)
         operation = result.ok()
         if operation.path not in ENDLESS:
             yield operation

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -116,13 +118,29 @@ def test_a_defect_is_told_as_one(capsys: pytest.CaptureFixture[str], monkeypatch
     assert "a defect in darsena: KeyError" in capsys.readouterr().err
 
 
+SCRIPT = f"{sys.executable} -c 'import sys; from darsena.cli.app import run; sys.exit(run())'"
+
+
 def test_a_closed_pipe_is_no_traceback(server: FakeServer) -> None:
     server.state.repositories = {f"r{number:05d}/{'x' * 100}": {} for number in range(3000)}
     server.state.page = 10_000
-    script = f"{sys.executable} -c 'import sys; from darsena.cli.app import run; sys.exit(run())'"
-    command = f"{script} repository list -n contoso -o tsv | true"
+    command = f"{SCRIPT} repository list -n contoso -o tsv | true"
     done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False)
     assert (done.returncode, "Traceback" in done.stderr) == (141, False), done.stderr + done.stdout[:300]
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["build -r contoso -t a:b --progress json {folder}", "build -r nobody {folder}", "build --no-such-option"],
+)
+def test_talk_that_nobody_reads_ends_as_a_closed_pipe_too(server: FakeServer, tmp_path: Path, command: str) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as closed:
+        words = f"{SCRIPT} {command.format(folder=tmp_path)}"
+        done = subprocess.run(["bash", "-c", words], stdout=subprocess.PIPE, stderr=closed, check=False)
+    assert (done.returncode, done.stdout) == (141, b"")
 
 
 def test_the_command_line_starts_without_the_http_library() -> None:

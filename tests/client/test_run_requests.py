@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from darsena.client.run_requests import command_text, parse_platform, status_of_log
+from darsena.client.run_requests import Settings, command_text, parse_platform, status_of_log
 from darsena.client.shapes import flatten, group_of
 from darsena.core.errors import RequestInvalid
 
@@ -36,6 +36,13 @@ def test_platforms() -> None:
     for text in ("", "a//b", "a/b/c/d"):
         with pytest.raises(RequestInvalid):
             parse_platform(text)
+
+
+def test_an_identity_is_sent_where_one_is_given() -> None:
+    platform = parse_platform("linux")
+    assert Settings(platform=platform).common(None)["credentials"] == {}
+    asked = Settings(platform=platform, source_identity="[caller]").common(None)
+    assert asked["credentials"] == {"sourceRegistry": {"identity": "[caller]"}}
 
 
 def test_any_other_word_of_completion_is_success() -> None:

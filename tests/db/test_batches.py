@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,14 +42,19 @@ def sqlite(tmp_path: Path, sqlite_template: Path) -> Iterator[Database]:
 
 @contextmanager
 def counted_commits(db: Database) -> Iterator[list[int]]:
+    """From the first transaction on: the writer keeps its connection."""
     seen: list[int] = []
 
-    def note(_connection: object) -> None:
-        seen.append(1)
+    def note(statement: str) -> None:
+        if statement == "COMMIT":
+            seen.append(1)
 
-    event.listen(db.engine, "commit", note)
+    def listen(connection: sqlite3.Connection, _record: object) -> None:
+        connection.set_trace_callback(note)
+
+    event.listen(db.engine, "connect", listen)
     yield seen
-    event.remove(db.engine, "commit", note)
+    event.remove(db.engine, "connect", listen)
 
 
 async def busy(db: Database) -> tuple[asyncio.Future[None], threading.Event]:

@@ -126,11 +126,11 @@ class Stand:
                 self.kill()
 
     def worker_pid(self) -> int:
-        """The API worker: the supervisor's child that is neither the agent nor a helper of multiprocessing."""
+        """The API worker: the supervisor's child that was forked, so that it is called as the supervisor is."""
         assert self.process is not None
+        supervisor = Path(f"/proc/{self.process.pid}/cmdline").read_bytes()
         for pid in children(self.process.pid):
-            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            if b"darsena.local.serve" in command:
+            if Path(f"/proc/{pid}/cmdline").read_bytes() == supervisor:
                 return pid
         raise AssertionError("the server has no worker")
 

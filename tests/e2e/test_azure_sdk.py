@@ -107,7 +107,7 @@ def test_manifest_is_set_and_got_by_tag_and_by_digest(client: ContainerRegistryC
     raw = json.dumps(by_tag.manifest, indent=3).encode()  # the same document in other bytes is another manifest
     assert client.set_manifest("sdk/manifests", io.BytesIO(raw)) == digest_of(raw)
     assert client.get_manifest("sdk/manifests", digest_of(raw)).manifest == by_tag.manifest
-    bad = {**by_tag.manifest, "layers": [{"mediaType": LAYER, "digest": digest_of(b"never pushed"), "size": 12}]}
+    bad = {**json.loads(raw), "layers": [{"mediaType": LAYER, "digest": digest_of(b"never pushed"), "size": 12}]}
     with pytest.raises(HttpResponseError) as refused:
         client.set_manifest("sdk/manifests", bad, tag="bad")
     assert refused.value.status_code == 400

@@ -224,7 +224,7 @@ def test_owner_reset_gives_a_new_secret_to_a_stopped_server(tmp_path: Path) -> N
     with standing(tmp_path, "--no-build") as stand:
         before = stand.owner
         running = stand.darsena("owner", "reset")
-        assert running.code == 1
+        assert running.code == 2
         assert f"pid {stand.process.pid}" in running.err  # type: ignore[union-attr]
         assert stand.owner == before
         assert stand.stop() == 0

@@ -40,7 +40,8 @@ def test_links_say_http_and_clients_work(tmp_path: Path) -> None:
         assert f'realm="http://{host}/oauth2/token"' in challenge(stand, host)
         with stand.client(host) as client:
             query = {"service": host, "scope": "repository:team/app:pull,push"}
-            answer = client.get("/oauth2/token", params=query, auth=tuple(stand.credentials.split(":", 1)))
+            user, _, password = stand.credentials.partition(":")
+            answer = client.get("/oauth2/token", params=query, auth=(user, password))
             push(client, {"authorization": f"Bearer {answer.json()['access_token']}"})
         assert stand.ok("repository", "list", "-n", "plainreg").json() == ["team/app"]
         assert stand.agent_pid() is None  # an engine reaches registries over TLS only

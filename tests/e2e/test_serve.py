@@ -106,13 +106,60 @@ def test_a_signal_to_the_whole_group_drains_too(tmp_path: Path, number: signal.S
 
 
 def test_killed_worker_is_replaced(tmp_path: Path) -> None:
+    """However often it happens: it was ready each time."""
     with standing(tmp_path, "--no-build") as stand:
         first = stand.worker_pid()
-        for _ in range(2):
+        for _ in range(7):
             os.kill(stand.worker_pid(), signal.SIGKILL)
             wait_until(lambda: stand.health() is not None, "the worker is back", within_s=60)
         assert stand.worker_pid() != first
         assert stand.stop() == 0
+
+
+def test_a_worker_that_cannot_start_again_is_tried_until_it_can(tmp_path: Path) -> None:
+    """As when a disk is away for a while: recovery needs nobody."""
+    with standing(tmp_path, "--no-build") as stand:
+        key = stand.data / "keys" / "root.key"
+        aside = key.rename(key.with_name("aside"))
+        os.kill(stand.worker_pid(), signal.SIGKILL)
+        wait_until(lambda: stand.log.read_text().count("the root key") > 2, "it is tried again and again")
+        aside.rename(key)
+        wait_until(lambda: stand.health() is not None, "the worker is back", within_s=60)
+        assert stand.stop() == 0
+
+
+def test_a_signal_ends_a_server_whose_worker_cannot_start_again(tmp_path: Path) -> None:
+    with standing(tmp_path, "--no-build") as stand:
+        (stand.data / "keys" / "root.key").rename(tmp_path / "aside")
+        os.kill(stand.worker_pid(), signal.SIGKILL)
+        wait_until(lambda: "the root key" in stand.log.read_text(), "it is tried again")
+        assert stand.stop() == 0
+
+
+def test_reload_does_not_wait_for_an_idle_agent(tmp_path: Path) -> None:
+    """SIGHUP brings a new worker at once; what an agent waits for at the old one would hold it up for 25 s."""
+    with standing(tmp_path) as stand:
+        wait_until(lambda: b"agent_started" in stand.log.read_bytes(), "the agent is there")
+        wait_until(lambda: stand.rows("SELECT id FROM agent"), "and waits for work")
+        first, agent = stand.worker_pid(), stand.agent_pid()
+        stand.process.send_signal(signal.SIGHUP)  # type: ignore[union-attr]
+        wait_until(lambda: not Path(f"/proc/{first}").exists(), "the worker has ended", within_s=12)
+        wait_until(lambda: stand.health() is not None, "and another is there", within_s=60)
+        assert stand.agent_pid() == agent
+
+
+def test_a_signal_while_a_worker_starts_ends_it_quietly(tmp_path: Path) -> None:
+    """A worker begins with its supervisor's handlers, which are not meant for it."""
+    with standing(tmp_path, "--no-build") as stand:
+        for _ in range(4):
+            os.kill(stand.worker_pid(), signal.SIGKILL)
+            wait_until(lambda: children(stand.process.pid), "the next worker begins")  # type: ignore[union-attr]
+            stand.process.send_signal(signal.SIGHUP)  # type: ignore[union-attr]
+            wait_until(lambda: stand.health() is not None, "the worker is back", within_s=60)
+        os.kill(stand.worker_pid(), signal.SIGKILL)
+        wait_until(lambda: children(stand.process.pid), "the next worker begins")  # type: ignore[union-attr]
+        assert stand.stop() == 0
+        assert "panicked" not in stand.log.read_text()
 
 
 def test_killed_supervisor_leaves_nothing_that_answers(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ def bases(text: str, target: str | None = None, **arguments: str) -> list[str]:
         ("FROM a\nRUN --mount=type=bind,from=d,target=/x --mount=type=cache,target=/c ls\n", ["a", "d"]),
         ("FROM a\nRUN <<EOF\nFROM no\nEOF\nCOPY --from=e / /\n", ["a", "e"]),
         ("FROM a\nRUN <<-'X' sh && <<Y cat\nFROM no\n\tX\nFROM no\nY\nRUN y\n", ["a"]),
+        ("FROM a\nRUN echo $((1<<BITS)) && bash -c 'cat <<<word'\nCOPY --from=e / /\n", ["a", "e"]),
         ("# escape=`\nFROM a `\n  AS one\nFROM one\n", ["a"]),
         ("FROM a\nRUN echo \\\n# a comment inside\n  FROM x\n", ["a"]),
         ("FROM scratch\n", []),
@@ -61,6 +62,12 @@ def test_what_the_result_stands_upon() -> None:
     assert (found.runtime, found.runs) == ("a", True)
     found = scan("FROM a AS x\nRUN z\nFROM scratch\nCOPY b /\n", {}, "linux/amd64")
     assert (found.runtime, found.runs) == ("scratch", False)
+
+
+def test_where_the_first_heredoc_is() -> None:
+    text = "FROM a AS one\nRUN x\nFROM b\nRUN y\nCOPY <<A <<'B' /\nA\nB\nRUN <<C\nC\n"
+    assert scan(text, {}, "linux/amd64").heredoc_line == 5
+    assert scan(text, {}, "linux/amd64", "one").heredoc_line is None
 
 
 def test_platform_arguments_are_known() -> None:

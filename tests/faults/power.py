@@ -11,17 +11,17 @@ import os
 import random
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from faults.sqlite_disk import SQLITE
 
 PAGE = 4096
-Entries = dict[str, tuple[int, bool]]
-"""Name to inode, and whether it is a folder."""
+Entry = tuple[int, bool]
+"""An inode, and whether it is a folder."""
+Entries = dict[str, Entry]
 
 
 class Disk:
@@ -31,52 +31,64 @@ class Disk:
         self._root = root
         self._files: dict[int, bytes] = {}
         self._folders: dict[int, Entries] = {}
-        for parent, _, names in os.walk(root):
-            self._folders[os.stat(parent).st_ino] = _entries(Path(parent))
-            for name in names:
-                path = Path(parent, name)
-                self._files[path.stat().st_ino] = path.read_bytes()
+        self._held: dict[int, int] = {}
+        """Inode to a descriptor that keeps its number from becoming another file's."""
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        fsync, open_file, mkdir = os.fsync, os.open, os.mkdir
+        fsync = os.fsync
 
         def synced(fd: int) -> None:
             fsync(fd)
             self._record(fd)
 
-        def opened(path: Path | str, flags: int, *rest: Any, **options: Any) -> int:
-            fd = open_file(path, flags, *rest, **options)
-            if flags & os.O_EXCL:
-                self._files.pop(os.fstat(fd).st_ino, None)  # a new file, though its number may be an old one's
-            return fd
+        try:
+            self._record_all()
+            with pytest.MonkeyPatch.context() as patch, SQLITE.hooked(self._watch_sqlite):
+                patch.setattr(os, "fsync", synced)
+                yield
+        finally:
+            while self._held:
+                os.close(self._held.popitem()[1])
 
-        def made(path: Path | str, *rest: Any, **options: Any) -> None:
-            mkdir(path, *rest, **options)
-            self._folders.pop(os.stat(path).st_ino, None)
-
-        with pytest.MonkeyPatch.context() as patch, SQLITE.hooked(self._watch_sqlite):
-            patch.setattr(os, "fsync", synced)
-            patch.setattr(os, "open", opened)
-            patch.setattr(os, "mkdir", made)
-            yield
+    def _record_all(self) -> None:
+        for parent, _, names in os.walk(self._root):
+            self._record_folder(Path(parent))
+            for name in names:
+                self._record_file(Path(parent, name))
 
     def _record(self, fd: int) -> None:
-        status = os.fstat(fd)
-        if stat.S_ISDIR(status.st_mode):
-            self._folders[status.st_ino] = _entries(fd)
+        path = Path(f"/proc/self/fd/{fd}")
+        if path.is_dir():
+            self._record_folder(path)
         else:
-            self._files[status.st_ino] = os.pread(fd, status.st_size, 0)
+            self._record_file(path)
+
+    def _record_file(self, path: Path) -> None:
+        inode, _ = self._hold(path)
+        self._files[inode] = path.read_bytes()
+
+    def _record_folder(self, path: Path) -> None:
+        inode, _ = self._hold(path)
+        entries: Entries = {}
+        for name in os.listdir(path):
+            with suppress(FileNotFoundError):  # another thread has removed it just now
+                entries[name] = self._hold(path / name)
+        self._folders[inode] = entries
+
+    def _hold(self, path: Path) -> Entry:
+        fd = os.open(path, os.O_PATH)
+        status = os.fstat(fd)
+        if self._held.setdefault(status.st_ino, fd) != fd:
+            os.close(fd)
+        return status.st_ino, stat.S_ISDIR(status.st_mode)
 
     def _watch_sqlite(self, what: str, path: Path) -> int:
-        if not path.is_relative_to(self._root):
-            return 0
-        if what == "created":
-            self._files.pop(path.stat().st_ino, None)
-        elif what == "synced":
-            self._files[path.stat().st_ino] = path.read_bytes()
-        elif what == "folder synced":
-            self._folders[path.parent.stat().st_ino] = _entries(path.parent)
+        if path.is_relative_to(self._root):
+            if what == "synced":
+                self._record_file(path)
+            elif what == "folder synced":
+                self._record_folder(path.parent)
         return 0
 
     # --- after a cut ----------------------------------------------------------------------------------------------
@@ -106,7 +118,7 @@ class Disk:
                 (target / name).chmod(0o600)
 
 
-def _entries(folder: Path | int) -> Entries:
+def _entries(folder: Path) -> Entries:
     with os.scandir(folder) as found:
         return {entry.name: (entry.inode(), entry.is_dir()) for entry in found}
 

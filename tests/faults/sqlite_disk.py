@@ -51,7 +51,8 @@ class _Methods(ctypes.Structure):
 
 
 Hook = Callable[[str, Path], int]
-"""(read, write, truncate, sync or created; the file) to OK or the error that SQLite shall see. `synced` tells only."""
+"""(read, write, truncate or sync; the file) to OK or the error that SQLite shall see. `synced` and
+`folder synced` tell only."""
 
 
 class SqliteDisk:
@@ -90,8 +91,6 @@ class SqliteDisk:
             self._paths[file] = path
             if flags & _CREATE and flags & _JOURNALS and path.stat().st_size == 0:
                 self._new_journals.add(path)
-            if flags & _CREATE and path.stat().st_size == 0:
-                self._ask("created", file)
             place = ctypes.cast(file, ctypes.POINTER(_POINTER))
             place[0] = ctypes.addressof(self._methods(place[0]))
         return code

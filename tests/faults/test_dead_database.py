@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -19,7 +18,7 @@ world = login_server.world
 
 
 @pytest.fixture(params=["postgresql"])
-def where(request: pytest.FixtureRequest, postgres: Postgres) -> Iterator[tuple[str, str]]:
+def where(request: pytest.FixtureRequest, postgres: Postgres) -> tuple[str, str]:
     """The database's name, and how to reach another of the same server."""
     database: Database = request.getfixturevalue("db")
     return str(

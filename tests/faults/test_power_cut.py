@@ -6,6 +6,7 @@ hold then is laid out in a folder of its own and opened: it must be whole, and h
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import time
@@ -90,6 +91,31 @@ async def test_whole_protocol(tmp_path: Path, sqlite_template: Path, kind: str) 
     for number, (folder, point, acknowledged) in enumerate(cuts.made):
         await look(folder, point, acknowledged, thoroughly=number % 10 == 0)
         shutil.rmtree(folder)
+
+
+def test_a_new_file_is_not_taken_for_one_that_is_gone(tmp_path: Path) -> None:
+    """Though a file system may give it the same number."""
+    root, target = tmp_path / "root", tmp_path / "target"
+    root.mkdir()
+    disk = Disk(root)
+    with disk.recording():
+        write_synced(root / "first", b"first")
+        sync(root)
+        (root / "first").unlink()
+        write_synced(root / "second", b"second")
+        disk.cut(target)
+    assert {path.name: path.read_bytes() for path in target.iterdir()} == {"first": b"first"}
+
+
+def write_synced(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    sync(path)
+
+
+def sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    os.fsync(fd)
+    os.close(fd)
 
 
 async def look(folder: Path, point: str, acknowledged: dict[str, str], *, thoroughly: bool) -> None:

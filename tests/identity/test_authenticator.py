@@ -15,18 +15,19 @@ from darsena.db import Database
 from darsena.identity.authenticator import Authenticator
 from darsena.identity.basic import BasicCredentials, BearerToken, parse_authorization
 from darsena.identity.model import NULL_GUID, RegistryFacts
+from darsena.identity.owner import NewServicePrincipal
 from darsena.identity.roles import ACR_PULL, ACR_PUSH, OWNER, READER
 from darsena.identity.room import IdentityRoom
 from darsena.identity.scopes import parse_scopes
-from darsena.identity.service import NewServicePrincipal
 from darsena.testing import FakeClock
+from principals import Principals
 
 from .conftest import open_identity
 from .values import ARM, FACTS, GROUP, OTHER, SCOPE, basic, bearer, make_facts
 
 
 async def make_owner(identity: IdentityRoom) -> NewServicePrincipal:
-    made = await identity.service.ensure_owner()
+    made = await identity.owner.ensure()
     assert made is not None
     return made
 
@@ -64,7 +65,7 @@ async def test_every_basic_form_is_let_in_and_remembered(identity: IdentityRoom,
     grants = identity.authenticator.decide(FACTS, client, None)
     refresh = await identity.tokens.issue_refresh(FACTS, client, grants)
     access = await make_access(identity, owner, "repository:a:pull")
-    run, run_password = await identity.service.create_run_credential(FACTS, "c" * 32, 600)
+    run, run_password = await Principals(identity).create_run_credential(FACTS, "c" * 32, 600)
     rows: list[tuple[bytes, str, set[str]]] = [
         (basic("myregistry", password), "admin", {"pull", "push", "delete"}),
         (basic(owner.client_id, owner.client_secret), "service_principal", {"pull", "push", "delete"}),
@@ -157,12 +158,12 @@ async def test_revoking_counts_within_a_second(
         acting.start()
     match what:
         case "disable":
-            await acting.service.disable(owner.principal.object_id)
+            await Principals(acting).disable(owner.principal.object_id)
         case "reset":
-            await acting.service.reset_secret(owner.client_id)
+            await Principals(acting).reset_secret(owner.client_id)
         case _:
-            [held] = await acting.service.list_roles()
-            await acting.service.remove_role(held.id)
+            [held] = Principals(acting).list_roles()
+            await Principals(acting).remove_role(held)
     if elsewhere:
         assert all([await is_accepted(identity, FACTS, header) for header in headers])
         clock.advance(1)
@@ -177,8 +178,8 @@ async def test_revoking_counts_within_a_second(
 async def test_an_enabled_again_principals_old_tokens_stay_void(identity: IdentityRoom) -> None:
     owner = await make_owner(identity)
     token = bearer(await make_access(identity, owner, "repository:a:pull"))
-    await identity.service.disable(owner.principal.object_id)
-    await identity.service.enable(owner.principal.object_id)
+    await Principals(identity).disable(owner.principal.object_id)
+    await Principals(identity).enable(owner.principal.object_id)
     assert not await is_accepted(identity, FACTS, token)
     assert await is_accepted(identity, FACTS, basic(owner.client_id, owner.client_secret))
 
@@ -203,7 +204,7 @@ async def test_admin_rights_end_with_the_switch_and_the_password(identity: Ident
 
 async def test_a_runs_tokens_end_with_the_run(identity: IdentityRoom, clock: FakeClock) -> None:
     for end in ("revoked", "its time", "a new credential"):
-        name, password = await identity.service.create_run_credential(FACTS, "c" * 32, 600)
+        name, password = await Principals(identity).create_run_credential(FACTS, "c" * 32, 600)
         run = await identity.credentials.check_login(FACTS, name, password, "")
         grants = identity.authenticator.decide(FACTS, run, parse_scopes(["repository:a:push,pull"]))
         token, expires_in = await identity.tokens.issue_access(FACTS, run, grants)
@@ -212,11 +213,11 @@ async def test_a_runs_tokens_end_with_the_run(identity: IdentityRoom, clock: Fak
         assert all([await is_accepted(identity, FACTS, header) for header in headers])
         match end:
             case "revoked":
-                await identity.service.revoke_run_credential("c" * 32)
+                await Principals(identity).revoke_run_credential("c" * 32)
             case "its time":
                 clock.advance(600)
             case _:
-                await identity.service.create_run_credential(FACTS, "c" * 32, 600)
+                await Principals(identity).create_run_credential(FACTS, "c" * 32, 600)
         assert not any([await is_accepted(identity, FACTS, header) for header in headers])
 
 
@@ -249,12 +250,12 @@ async def test_anonymous_tokens_follow_the_registrys_policy(identity: IdentityRo
 
 
 async def test_an_access_token_never_holds_more_than_its_principal_now(identity: IdentityRoom) -> None:
-    made = await identity.service.create_service_principal("app")
-    push = await identity.service.assign_role(made.principal.object_id, ACR_PUSH.id, SCOPE)
-    await identity.service.assign_role(made.principal.object_id, ACR_PULL.id, SCOPE)
+    made = await Principals(identity).create_service_principal("app")
+    push = await Principals(identity).assign_role(made.principal.object_id, ACR_PUSH.id, SCOPE)
+    await Principals(identity).assign_role(made.principal.object_id, ACR_PULL.id, SCOPE)
     header = bearer(await make_access(identity, made, "repository:a:pull,push"))
     assert (await identity.authenticator.authenticate(FACTS, header)).grants.allows("repository", "a", "push")
-    await identity.service.remove_role(push.id)
+    await Principals(identity).remove_role(push)
     grants = (await identity.authenticator.authenticate(FACTS, header)).grants
     assert grants.allows("repository", "a", "pull")
     assert not grants.allows("repository", "a", "push")
@@ -265,7 +266,7 @@ async def test_other_principals_changes_do_not_cost_a_new_check(identity: Identi
     owner = await make_owner(identity)
     header = basic(owner.client_id, owner.client_secret)
     caller = await identity.authenticator.authenticate(FACTS, header)
-    await identity.service.create_run_credential(FACTS, "c" * 32, 600)
+    await Principals(identity).create_run_credential(FACTS, "c" * 32, 600)
     assert identity.authenticator.cached(FACTS, header) is caller
 
 
@@ -299,8 +300,8 @@ async def arm_token(identity: IdentityRoom, made: NewServicePrincipal) -> bytes:
 
 
 async def test_arm_lets_roles_decide(identity: IdentityRoom, clock: FakeClock) -> None:
-    made = await identity.service.create_service_principal("reader")
-    await identity.service.assign_role(made.principal.object_id, READER.id, GROUP)
+    made = await Principals(identity).create_service_principal("reader")
+    await Principals(identity).assign_role(made.principal.object_id, READER.id, GROUP)
     token = await arm_token(identity, made)
     principal = await identity.arm.authenticate_arm(token)
     assert principal == made.principal
@@ -311,7 +312,7 @@ async def test_arm_lets_roles_decide(identity: IdentityRoom, clock: FakeClock) -
         with pytest.raises(AccessDenied) as denied:
             await identity.arm.authorize_arm(principal, action, scope)
         assert made.client_id in denied.value.message
-    await identity.service.disable(made.principal.object_id)
+    await Principals(identity).disable(made.principal.object_id)
     with pytest.raises(AccessDenied):
         await identity.arm.authorize_arm(principal, read, FACTS.resource_id)
     with pytest.raises(Unauthenticated):

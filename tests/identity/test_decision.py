@@ -206,6 +206,15 @@ def test_a_prefix_grants_what_lies_below_it_only() -> None:
     assert not restrict(grants, parse_scopes(["repository:*:pull"]))
 
 
+def test_names_are_told_apart_from_what_else_may_be_there() -> None:
+    one = ScopeRequest("repository", "team/app", frozenset({"pull", "push"}))
+    wide = ScopeRequest("repository", "team/*", frozenset({"pull"}))
+    assert Grants([one]).list_names("repository", "pull") == (["team/app"], False)
+    assert Grants([one]).list_names("repository", "delete") == ([], False)
+    assert Grants([one, wide]).list_names("repository", "pull") == (["team/app"], True)
+    assert Grants([one, wide]).list_names("repository", "push") == (["team/app"], False)
+
+
 def test_a_type_is_not_another() -> None:
     grants = Grants([ScopeRequest("artifact-repository", "*", frozenset({"pull"}))])
     assert not grants.allows("repository", "a", "pull")

@@ -6,12 +6,16 @@ import pytest
 
 from darsena.core.errors import RequestInvalid, ResourceUnknown, Unauthenticated
 from darsena.db import Database, Tx
+from darsena.identity.model import RegistryFacts
+from darsena.identity.roles import REPOSITORY_WRITER
 from darsena.identity.room import IdentityRoom
+from darsena.identity.scopes import parse_scopes
 from darsena.identity.tables import admin_password, principal, run_credential
 from darsena.journal import list_entries, subscription_stream
 from darsena.testing import FakeClock
+from principals import Principals
 
-from .values import FACTS, OTHER, SUBSCRIPTION, make_facts
+from .values import FACTS, OTHER, SCOPE, SUBSCRIPTION, make_facts
 
 RUN, OTHER_RUN = "c" * 32, "d" * 32
 
@@ -68,8 +72,8 @@ async def test_without_an_admin_user_there_is_nothing_to_show_or_match(identity:
 
 
 async def test_a_run_has_a_credential_of_its_own(identity: IdentityRoom) -> None:
-    name, password = await identity.service.create_run_credential(FACTS, RUN, 60)
-    _, other = await identity.service.create_run_credential(FACTS, OTHER_RUN, 60)
+    name, password = await Principals(identity).create_run_credential(FACTS, RUN, 60)
+    _, other = await Principals(identity).create_run_credential(FACTS, OTHER_RUN, 60)
     check = identity.credentials.check_login
     accepted = await check(FACTS, name.upper(), password, "")
     assert (accepted.principal.kind, accepted.principal.object_id, accepted.principal.id < 0) == ("run", RUN, True)
@@ -89,17 +93,17 @@ async def test_a_run_has_a_credential_of_its_own(identity: IdentityRoom) -> None
 async def test_a_run_credential_ends_with_the_run_or_its_time(
     identity: IdentityRoom, db: Database, clock: FakeClock
 ) -> None:
-    name, first = await identity.service.create_run_credential(FACTS, RUN, 60)
-    name, second = await identity.service.create_run_credential(FACTS, RUN, 60)
+    name, first = await Principals(identity).create_run_credential(FACTS, RUN, 60)
+    name, second = await Principals(identity).create_run_credential(FACTS, RUN, 60)
     check = identity.credentials.check_login
     with pytest.raises(Unauthenticated):
         await check(FACTS, name, first, "")
     await check(FACTS, name, second, "")
-    await identity.service.revoke_run_credential(RUN)
-    await identity.service.revoke_run_credential(RUN)
+    await Principals(identity).revoke_run_credential(RUN)
+    await Principals(identity).revoke_run_credential(RUN)
     with pytest.raises(Unauthenticated):
         await check(FACTS, name, second, "")
-    name, third = await identity.service.create_run_credential(FACTS, RUN, 60)
+    name, third = await Principals(identity).create_run_credential(FACTS, RUN, 60)
     clock.advance(60)
     with pytest.raises(Unauthenticated):
         await check(FACTS, name, third, "")
@@ -107,21 +111,49 @@ async def test_a_run_credential_ends_with_the_run_or_its_time(
     assert list_entries_count(db) == 0
 
 
+async def test_in_abac_mode_a_run_may_what_its_caller_may(identity: IdentityRoom) -> None:
+    """Now, and while the caller is enabled; elsewhere the caller counts for nothing."""
+    abac, asked = make_facts(abac=True), parse_scopes(["repository:team/app:pull,push", "repository:other:pull"])
+    made = await Principals(identity).create_service_principal("ci")
+    caller = made.principal.object_id
+
+    async def granted(facts: RegistryFacts) -> set[tuple[str, str]]:
+        identity.holders.forget()
+        accepted = await identity.credentials.check_login(facts, name, password, "")
+        grants = identity.authenticator.decide(facts, accepted, asked)
+        return {(entry.name, action) for entry in grants.entries for action in entry.actions}
+
+    name, password = await Principals(identity).create_run_credential(FACTS, RUN, 60, caller=caller)
+    assert await granted(abac) == set()
+    assert ("team/app", "push") in await granted(FACTS)
+    condition = (
+        "((!(ActionMatches{'Microsoft.ContainerRegistry/registries/repositories/content/read'})) OR "
+        "(@Request[Microsoft.ContainerRegistry/registries/repositories:name] StringStartsWithIgnoreCase 'team/'))"
+    )
+    await Principals(identity).assign_role(caller, REPOSITORY_WRITER.id, SCOPE, condition=condition)
+    assert {row for row in await granted(abac) if row[1] == "pull"} == {("team/app", "pull")}
+    await Principals(identity).disable(caller)
+    assert await granted(abac) == set()
+    assert ("team/app", "push") in await granted(FACTS)
+    name, password = await Principals(identity).create_run_credential(FACTS, RUN, 60)
+    assert await granted(abac) == set()
+
+
 async def test_a_run_id_is_never_used_again(identity: IdentityRoom) -> None:
     first = await make_run(identity)
-    await identity.service.revoke_run_credential(RUN)
+    await Principals(identity).revoke_run_credential(RUN)
     assert await make_run(identity) != first
 
 
 async def make_run(identity: IdentityRoom) -> int:
-    name, password = await identity.service.create_run_credential(FACTS, RUN, 60)
+    name, password = await Principals(identity).create_run_credential(FACTS, RUN, 60)
     return (await identity.credentials.check_login(FACTS, name, password, "")).principal.id
 
 
 async def test_everything_of_a_registry_goes_with_it(identity: IdentityRoom, db: Database) -> None:
     for facts in (FACTS, OTHER):
         db.transact_sync(identity.passwords.ensure, facts.uid)
-        await identity.service.create_run_credential(facts, facts.uid, 60)
+        await Principals(identity).create_run_credential(facts, facts.uid, 60)
 
     def remove(tx: Tx) -> None:
         identity.passwords.delete(tx, FACTS.uid)

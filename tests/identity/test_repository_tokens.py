@@ -192,7 +192,7 @@ async def test_a_token_may_be_named_as_its_registry(identity: IdentityRoom, worl
 
 
 async def test_a_token_that_looks_like_a_client_id(identity: IdentityRoom, world: TokensWorld) -> None:
-    owner = await identity.service.ensure_owner()
+    owner = await identity.owner.ensure()
     assert owner is not None
     password = await world.make(owner.client_id, "repositories/*/content/read")
     for secret, kind in ((owner.client_secret, "service_principal"), (password, "token")):

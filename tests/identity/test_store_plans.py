@@ -11,6 +11,7 @@ from darsena.db import Database, Tx
 from darsena.identity import store
 from darsena.identity.roles import READER
 from darsena.identity.room import IdentityRoom
+from principals import Principals
 
 from .values import FACTS, GROUP, TENANT
 
@@ -46,10 +47,10 @@ def explain(db: Database, statement: str, parameters: Any) -> str:
 
 @pytest.mark.parametrize("name", ["holder", "run holder", "client id", "user name", "admin", "run", "credentials"])
 async def test_no_decision_scans_a_table(identity: IdentityRoom, db: Database, name: str) -> None:
-    made = await identity.service.create_service_principal("app")
-    await identity.service.assign_role(made.principal.object_id, READER.id, GROUP)
+    made = await Principals(identity).create_service_principal("app")
+    await Principals(identity).assign_role(made.principal.object_id, READER.id, GROUP)
     db.transact_sync(identity.passwords.ensure, FACTS.uid)
-    await identity.service.create_run_credential(FACTS, "c" * 32, 60)
+    await Principals(identity).create_run_credential(FACTS, "c" * 32, 60)
     calls: dict[str, tuple[Any, ...]] = {
         "holder": (store.find_holder, made.principal.id, TENANT),
         "run holder": (store.find_holder, -1, TENANT),

@@ -27,6 +27,7 @@ from darsena.identity.scopes import parse_scopes
 from darsena.identity.signing import OVERLAP_US, SIGNS_US, Use
 from darsena.identity.tokens import ACCESS_S, DIRECTORY_S, REFRESH_S
 from darsena.testing import FakeClock
+from principals import Principals
 
 from .values import ARM, CONTROL_URL, FACTS, OTHER, SCOPE, TENANT, basic, bearer, make_facts, read_claims, read_header
 
@@ -87,7 +88,7 @@ class Desk:
 
 @pytest.fixture
 async def desk(identity: IdentityRoom) -> Desk:
-    made = await identity.service.ensure_owner()
+    made = await identity.owner.ensure()
     assert made is not None
     owner = await identity.credentials.check_client(made.client_id, made.client_secret, "")
     return Desk(identity, owner)
@@ -179,6 +180,7 @@ BAD_BEARERS: dict[str, dict[str, Any]] = {
     "principal": {"id": 99},
     "anonymous principal": {"id": 0},
     "text as principal": {"id": "1"},
+    "a number that no row has": {"id": 1 << 63},
     "credential": {"credential": "0" * 32},
     "no credential": {"credential": ""},
 }
@@ -333,8 +335,8 @@ async def test_a_token_made_from_an_access_token_ends_with_it(desk: Desk, clock:
 
 async def test_no_token_outlives_the_secret_it_came_from(desk: Desk, clock: FakeClock) -> None:
     identity = desk.identity
-    made = await identity.service.create_service_principal("short", secret_lifetime_s=600)
-    await identity.service.assign_role(made.principal.object_id, OWNER.id, SCOPE)
+    made = await Principals(identity).create_service_principal("short", secret_lifetime_s=600)
+    await Principals(identity).assign_role(made.principal.object_id, OWNER.id, SCOPE)
     short = await identity.credentials.check_client(made.client_id, made.client_secret, "")
     token, expires_in = await identity.tokens.issue_directory(short, ARM, identity.tokens.adfs_issuer)
     assert expires_in == 600

@@ -5,20 +5,24 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
+from typing import Any
+
+from sqlalchemy import Row
 
 from darsena.db import Database
 from darsena.jobs import Hopeless, Job, JobKind, JobRunner, enqueue, store
 from darsena.jobs.lease import LEASE_S
 from darsena.jobs.wake import Wake
 from darsena.testing import FakeClock
+from jobs.rows import find_job
 
 
 def kind(handler: Callable[[Job], Awaitable[None]], **policy: float) -> JobKind:
     return JobKind(name="gc", handler=handler, **policy)  # type: ignore[arg-type]
 
 
-def find(db: Database, key: str = "k") -> Job:
-    job = db.read_sync(store.find, "gc", key)
+def find(db: Database, key: str = "k") -> Row[Any]:
+    job = db.read_sync(find_job, "gc", key)
     assert job is not None
     return job
 

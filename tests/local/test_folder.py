@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import ssl
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -49,6 +51,45 @@ def test_another_kind_of_database_is_refused(tmp_path: Path) -> None:
 def test_a_folder_may_begin_with_its_settings(tmp_path: Path) -> None:
     (tmp_path / "darsena.toml").write_text("")
     assert Folder(tmp_path).read_marker() is None
+
+
+def test_a_folder_may_be_the_root_of_a_disk(tmp_path: Path) -> None:
+    (tmp_path / "lost+found").mkdir()
+    assert Folder(tmp_path).read_marker() is None
+
+
+@pytest.mark.parametrize("step", range(8))
+def test_a_first_start_that_was_cut_off_is_begun_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """After so many of its steps (folders, temporary files, renames), whichever they are."""
+    done = 0
+
+    def cut(original: Any) -> Any:
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            nonlocal done
+            if done == step:
+                raise KeyboardInterrupt
+            done += 1
+            return original(*args, **kwargs)
+
+        return wrapped
+
+    with monkeypatch.context() as cutting:
+        for owner, name in ((os, "mkdir"), (os, "fdopen"), (os, "rename")):
+            cutting.setattr(owner, name, cut(getattr(owner, name)))
+        with pytest.raises(KeyboardInterrupt):
+            Folder(tmp_path / "d").make(Addresses.choose("", 8443), "sqlite")
+    assert Folder(tmp_path / "d").read_marker() is None
+    made = prepare(tmp_path / "d", listen="127.0.0.1:8443", domain="")
+    assert Folder(tmp_path / "d").read_marker() == made
+
+
+def test_a_folder_that_lost_its_marker_is_not_begun_again(tmp_path: Path) -> None:
+    prepare(tmp_path / "d", listen="127.0.0.1:8443", domain="")
+    (tmp_path / "d" / "darsena.json").unlink()
+    with pytest.raises(StartFailure, match="backup"):
+        Folder(tmp_path / "d").read_marker()
 
 
 def test_port_443_is_left_out_of_names() -> None:

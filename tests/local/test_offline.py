@@ -61,7 +61,7 @@ def test_a_served_folder_is_refused(folder: tuple[Folder, Registry]) -> None:
     with take_lock(folder[0]):
         for command in ("gc", "fsck"):
             code, out, error = darsena(folder[0], command)
-            assert (code, out) == (1, "")
+            assert (code, out) == (2, "")
             assert "is in use" in error
 
 

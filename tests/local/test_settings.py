@@ -47,11 +47,13 @@ def test_texts_become_what_the_setting_is(tmp_path: Path) -> None:
     environment = {
         "DARSENA_BUILD__ENABLED": "false",
         "DARSENA_BUILD__CPU": "4",
+        "DARSENA_BUILD__ALLOW_SOURCES": "localhost, 127.0.0.1:9000",
         "DARSENA_TASKS__BASE_IMAGES": f"docker.io/library/busybox={server}/busybox,mcr.microsoft.com/x={server}/x",
     }
     settings = load(tmp_path, environment, {})
     assert settings.build.enabled is False
     assert settings.build.cpu == 4
+    assert settings.build.allow_sources == ("localhost", "127.0.0.1:9000")
     assert settings.tasks.base_images["mcr.microsoft.com/x"] == f"{server}/x"
 
 

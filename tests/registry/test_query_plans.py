@@ -25,6 +25,7 @@ LOOK_UPS: dict[str, Callable[[Tx], object]] = {
     "manifest": lambda tx: manifests.find(tx, 1, D),
     "content": lambda tx: manifests.find_quarantine_details(tx, 1, D),
     "blob of a repository": lambda tx: blobs.find_linked_size(tx, UID, 1, D),
+    "blob of a named repository": lambda tx: blobs.find_named(tx, UID, APP, D),
     "blob of a registry": lambda tx: blobs.find_size(tx, UID, D),
     "which blobs are here": lambda tx: blobs.list_linked(tx, 1, [D, Digest.of(b"x")]),
     "which manifests are here": lambda tx: manifests.list_known(tx, 1, [D, Digest.of(b"x")]),
@@ -36,7 +37,7 @@ LOOK_UPS: dict[str, Callable[[Tx], object]] = {
     "an upload": lambda tx: uploads.is_open(tx, "a" * 32, UID, APP, "me"),
     "expired uploads": lambda tx: uploads.list_expired(tx),
     "pulls": lambda tx: pulls.find(tx, 1, "v1"),
-    "what is pulled and there": lambda tx: pulls.list_present(tx, [(1, ""), (1, str(D)), (1, "v1"), (2, "v1")]),
+    "manifests that are pulled and there": lambda tx: pulls.list_present(tx, [(1, str(D)), (2, str(D))]),
     "what a registry holds": lambda tx: totals.find(tx, UID),
     "untagged ones that are due": lambda tx: untagged.list_due(tx, UID, 1, 2, untagged.START, 100),
     "untagged ones that may go": lambda tx: untagged.list_removable(tx, 1, [D], 1, 2),
@@ -63,16 +64,25 @@ KNOWN: list[Digest] = []
 
 @contextmanager
 def captured(db: Database) -> Iterator[list[tuple[str, Any]]]:
-    """The SELECTs that go to the database, with their parameters."""
+    """The SELECTs that go to the database, with their parameters; SQLite tells its statements with these in place."""
     seen: list[tuple[str, Any]] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
         if statement.startswith("SELECT"):
             seen.append((statement, parameters))
 
-    event.listen(db.reading, "before_cursor_execute", note)
+    def listen(connection: Any, _record: Any, _proxy: Any) -> None:
+        connection.set_trace_callback(lambda statement: note(None, None, statement, (), None, False))
+
+    def stop(connection: Any, _record: Any) -> None:
+        connection.set_trace_callback(None)
+
+    calls = {"checkout": listen, "checkin": stop} if db.is_sqlite else {"before_cursor_execute": note}
+    for name, call in calls.items():
+        event.listen(db.reading, name, call)
     yield seen
-    event.remove(db.reading, "before_cursor_execute", note)
+    for name, call in calls.items():
+        event.remove(db.reading, name, call)
 
 
 def explain(db: Database, statement: str, parameters: Any) -> str:
@@ -111,6 +121,23 @@ async def test_pages_are_not_sorted(furnished: Database) -> None:
         plan = explain(furnished, *seen[-1])
         assert "TEMP B-TREE" not in plan, (name, plan)
         assert "Sort" not in plan, (name, plan)
+
+
+async def test_pulled_tags_are_looked_up(furnished: Database) -> None:
+    """However many are noted at once, out of the index, each."""
+    seen: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
+        if statement.startswith("INSERT INTO pull_count"):
+            seen.append((statement, parameters))
+
+    event.listen(furnished.engine, "before_cursor_execute", note)
+    furnished.transact_sync(pulls.add, [(1, name, 1, 1) for name in ("", "v1", "v2")])
+    event.remove(furnished.engine, "before_cursor_execute", note)
+    (added,) = seen
+    plan = explain(furnished, *added)
+    assert "Seq Scan" not in plan, plan
+    assert not furnished.is_sqlite or "SEARCH tag USING PRIMARY KEY (repository_id=? AND name=?)" in plan, plan
 
 
 def test_the_hot_statements(sqlite_template: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,13 +11,21 @@ import pytest
 from sqlalchemy import func, select
 
 from darsena.core.digest import Digest
-from darsena.core.errors import DigestMismatch, Locked, RangeNotSatisfiable, Unavailable, UploadUnknown
+from darsena.core.errors import (
+    DigestMismatch,
+    Locked,
+    RangeNotSatisfiable,
+    StorageFull,
+    Unavailable,
+    UploadUnknown,
+)
 from darsena.core.names import RepositoryName
 from darsena.db import Tx
 from darsena.registry.model import Registry
 from darsena.registry.open_uploads import UPLOAD_LIFETIME_US
 from darsena.registry.store import repositories
 from darsena.registry.tables import upload
+from darsena.storage import disk
 from darsena.storage.port import WHOLE_BYTES
 from registry.conftest import APP, ME, REGISTRY, UID, Rooms, chunks, open_rooms
 
@@ -52,6 +61,22 @@ async def test_what_fits_is_put_without_a_trace(rooms: Rooms, size: int) -> None
     assert await rooms.storage.blobs.read_whole(UID, Digest.of(content), WHOLE_BYTES) == content
     with pytest.raises(UploadUnknown):
         await finish(rooms, uid, content, content)
+
+
+async def test_a_full_disk_is_left_no_empty_uploads(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client may try again and again, each time with a new upload."""
+
+    def refuse(_fd: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    uid = await begin(rooms)
+    with monkeypatch.context() as full:
+        full.setattr(disk, "keep_reserve", refuse)
+        for _ in range(2):
+            with pytest.raises(StorageFull):
+                await rooms.service.uploading.append(REGISTRY, APP, uid, ME, chunks(SMALL))
+    assert await stored(rooms) == (0, 0)
+    assert await rooms.service.uploading.append(REGISTRY, APP, uid, ME, chunks(SMALL)) == len(SMALL)
 
 
 @pytest.mark.parametrize("size", [WHOLE_BYTES + 1, 3 * WHOLE_BYTES])
@@ -124,6 +149,16 @@ async def test_it_is_nobody_elses(rooms: Rooms, registry: Registry, repository: 
     for name in (uid, uid[:-1] + ("0" if uid[-1] != "0" else "1"), "0" * 32, "nothing like it", ""):
         with pytest.raises(UploadUnknown):
             await rooms.service.uploading.offset(registry, repository, name, principal)
+
+
+async def test_it_has_one_spelling(rooms: Rooms) -> None:
+    """It is a key in memory and a file's name: another spelling would be another upload."""
+    uid = await begin(rooms)
+    uid = uid if uid.upper() != uid else await begin(rooms)
+    for name in (uid.upper(), f"{uid} ", f"{uid[:2]}\n{uid[2:]}", uid + " " * 300):
+        with pytest.raises(UploadUnknown):
+            await rooms.service.uploading.append(REGISTRY, APP, name, ME, chunks(SMALL))
+    assert await stored(rooms) == (0, 0)
 
 
 async def test_its_time_ends(rooms: Rooms) -> None:

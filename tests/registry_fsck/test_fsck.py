@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,6 +54,26 @@ async def test_cut_short(world: World, image: Digest) -> None:
     path = world.storage.layout.blob(UID, LAYER)
     path.write_bytes(path.read_bytes()[:-7])
     assert await kinds(world) == [("blob.corrupt", str(LAYER), False)]
+
+
+async def test_what_cannot_be_read_is_named_and_kept(
+    world: World, image: Digest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bad place on the disk ends no check, and takes nothing away: the disk may be mended."""
+    path = world.storage.layout.blob(UID, LAYER)
+    opening = os.open
+
+    def fail(name: Any, *rest: Any, **more: Any) -> int:
+        if name == path:
+            raise OSError(errno.EIO, "Input/output error")
+        return opening(name, *rest, **more)
+
+    with monkeypatch.context() as failing:
+        failing.setattr(os, "open", fail)
+        for repair in (False, True):
+            assert await kinds(world, repair=repair) == [("blob.unreadable", str(LAYER), False)]
+    assert await world.findings() == []
+    assert await world.read(LAYER) == b"layer"
 
 
 async def test_another_size(world: World, image: Digest) -> None:

@@ -8,12 +8,14 @@ import time
 
 import pytest
 from msgspec import json
+from sqlalchemy import Connection, text
 
 from darsena.core.digest import Digest
 from darsena.core.errors import BlobUnknown, ManifestBlobUnknown, ManifestUnknown, RepositoryUnknown
 from darsena.core.names import RepositoryName, TagName
+from darsena.db import Tx
 from darsena.registry.events import BlobRemoved
-from darsena.registry.store import garbage
+from darsena.registry.store import blobs, garbage
 
 from .world import CONFIG, REGISTRY, UID, World, chunks
 
@@ -163,6 +165,28 @@ async def test_a_mount_uses_no_row_that_goes(world: World) -> None:
     assert not await world.service.uploading.mount(REGISTRY, RepositoryName("new"), digest, ["shop/web"])
     with pytest.raises(BlobUnknown):
         await world.size("shop/web", digest)
+
+
+def wait_for_a_lock_that_waits(watching: Connection) -> None:
+    while not watching.execute(text("SELECT 1 FROM pg_locks WHERE NOT granted")).all():
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("db", ["postgresql"], indirect=True)
+async def test_the_grace_begins_under_the_lock(world: World) -> None:
+    """gc waits for somebody who asks for the blob: whatever that takes is not taken from the grace."""
+    digest = await world.blob("shop/web", b"layer")
+    world.clock.advance(60)
+    with world.db.engine.begin() as asking, world.db.engine.connect() as watching:
+        assert blobs.keep(Tx(asking, world.clock, actor="", request_id=""), UID, digest)
+        marking = asyncio.ensure_future(world.db.transact(garbage.mark, UID, [digest], world.clock.now_us()))
+        await asyncio.to_thread(wait_for_a_lock_that_waits, watching)
+        world.clock.advance(600)
+        asking.commit()
+    assert await marking == 1
+    begun_us = world.clock.now_us()
+    assert world.db.read_sync(garbage.list_marked, UID, b"", begun_us - 1, 10) == []
+    assert world.db.read_sync(garbage.list_marked, UID, b"", begun_us, 10) == [digest]
 
 
 async def test_a_push_waits_less_than_a_second(world: World) -> None:

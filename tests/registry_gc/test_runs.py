@@ -7,10 +7,11 @@ import asyncio
 import pytest
 
 from darsena.core.digest import Digest
-from darsena.core.errors import Conflict
+from darsena.core.errors import Conflict, StorageFull
 from darsena.core.names import RepositoryName
 from darsena.registry.gc import GarbageCollector
 from darsena.registry.model import Registry
+from darsena.registry.store import gc_runs
 
 from .world import CONFIG, GRACE_S, REGISTRY, World
 
@@ -111,6 +112,28 @@ async def test_what_a_dead_process_began_is_taken_over(world: World) -> None:
         world.clock.advance(61)
     assert await world.gc.run_due()
     assert await world.stored() == set()
+
+
+async def test_a_run_whose_end_could_not_be_written_goes_on_as_soon_as_it_can(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a disk that is full to the last byte: nobody has to wait for a lease."""
+    await world.blob("shop/web", b"layer")
+    world.clock.advance(60)
+    run = await world.gc.start(grace_s=0)
+
+    def fail(*_: object) -> None:
+        raise StorageFull("the database's disk is full; nothing was changed")
+
+    with monkeypatch.context() as failing:
+        failing.setattr(gc_runs, "end", fail)
+        for _ in range(2):
+            with pytest.raises(StorageFull):
+                await world.gc.run_due()
+    assert await world.gc.run_due()
+    found = await world.gc.get(run.id)
+    assert found is not None
+    assert found.status == "Succeeded"
 
 
 async def test_a_stop_gives_the_run_back(world: World) -> None:

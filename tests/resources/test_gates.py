@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 import pytest
 
 from darsena.core.errors import NotImplementedHere, QuotaExceeded, RequestInvalid
 from darsena.resources import gates
-from darsena.resources.model import Properties, PropertiesChange
+from darsena.resources.model import Properties, PropertiesChange, RegistryIdentity
 from darsena.resources.tiers import GIB, TIERS, Feature, SkuName
 
 NOW = 1_700_000_000_000_000
@@ -116,6 +117,14 @@ def test_a_policy_is_updated_when_it_is_named() -> None:
     assert (named.retention_updated_us, named.soft_delete_updated_us) == (NOW, 0)
     days = gates.merge(named, change(soft_delete_days=3), TIERS["Basic"], NOW + 5)
     assert (days.retention_updated_us, days.soft_delete_updated_us) == (NOW, NOW + 5)
+
+
+def test_the_time_of_an_update_is_no_change() -> None:
+    named = gates.merge(Properties(), change(retention=False), TIERS["Basic"], NOW)
+    assert gates.list_changed(Properties(), named) == []
+    assert gates.list_changed(named, replace(named, abac=True, retention_days=8)) == ["abac", "retention_days"]
+    identity = RegistryIdentity(system_object_id="1")
+    assert gates.list_changed(named, replace(named, identity=identity)) == ["identity"]
 
 
 def test_the_tier_table() -> None:

@@ -27,13 +27,27 @@ class Reggie:
         if isinstance(body, Pushed):
             sent["content-type"] = body.media_type
             body = body.content
-        path = target if target.startswith("/") else f"/v2/{self.namespace}/{target}"
-        refused = await self.world.ask(method, path, body, sent, auth=None)
-        assert refused.status == 401, (method, path, refused.status)
-        token = await self._get_token(refused.headers["www-authenticate"])
-        answer = await self.world.ask(method, path, body, sent, auth=b"Bearer " + token.encode())
+        bearer = await self.sign_in(method, target, body, sent)
+        answer = await self.world.ask(method, self._path(target), body, sent, auth=bearer)
         self.location = answer.headers.get("location", self.location)
         return answer
+
+    async def sign_in(
+        self,
+        method: str,
+        target: str,
+        body: bytes = b"",
+        headers: dict[str, str] | None = None,
+        *,
+        auth: bytes | None = None,
+    ) -> bytes:
+        """The header for what the challenge asks for."""
+        refused = await self.world.ask(method, self._path(target), body, headers, auth=auth)
+        assert refused.status == 401, (method, target, refused.status)
+        return b"Bearer " + (await self._get_token(refused.headers["www-authenticate"])).encode()
+
+    def _path(self, target: str) -> str:
+        return target if target.startswith("/") else f"/v2/{self.namespace}/{target}"
 
     async def status(self, method: str, target: str, body: bytes | Pushed = b"", **headers: str) -> int:
         named = {name.replace("_", "-"): value for name, value in headers.items()}

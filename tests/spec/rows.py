@@ -60,7 +60,7 @@ class Ask:
     status: int | tuple[int, ...]
     body: bytes | Pushed = b""
     sent: dict[str, str] = field(default_factory=dict)
-    shows: dict[str, str | None] = field(default_factory=dict)
+    shows: Mapping[str, str | None] = field(default_factory=dict[str, "str | None"])
     content: bytes | None = None
     json: Any = None
     codes: tuple[str, ...] = ()

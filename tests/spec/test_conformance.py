@@ -116,6 +116,20 @@ async def test_02_mount(reggie: Reggie) -> None:
     assert await third.status("POST", f"blobs/uploads/?mount={MISSING}&from={reggie.namespace}") == 202
 
 
+async def test_02_mount_with_a_token_that_is_kept(reggie: Reggie) -> None:
+    """The program keeps the token of a repository's first push, and skips mounts that become uploads with it."""
+    await push_blob(reggie, LAYER)
+    other = Reggie(reggie.world, "conformance/two")
+    kept = await other.sign_in("POST", "blobs/uploads/")
+    mount = f"/v2/conformance/two/blobs/uploads/?mount={LAYER_DIGEST}&from={reggie.namespace}"
+    refused = await reggie.world.ask("POST", mount, auth=kept)
+    assert (refused.status, refused.codes) == (401, ["UNAUTHORIZED"])
+    scope = f'scope="repository:conformance/two:pull,push repository:{reggie.namespace}:pull"'
+    assert scope in refused.headers["www-authenticate"]
+    wider = await other.sign_in("POST", mount, auth=kept)
+    assert (await reggie.world.ask("POST", mount, auth=wider)).status == 201
+
+
 async def test_02_push_manifests(reggie: Reggie) -> None:
     assert await reggie.status("GET", f"manifests/{NOT_THERE}") == 404
     await push_image(reggie, 1, "test0", "test1", "test2", "test3")

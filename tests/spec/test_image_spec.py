@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import msgspec
@@ -36,8 +37,7 @@ TAKEN: dict[str, Any] = {
     | {"artifactType": SBOM, "config": EMPTY, "layers": [EMPTY]},
     "manifest.md: annotations": PLAIN | {"annotations": {"org.opencontainers.image.title": "é\u2028"}},
     "manifest.md: no mediaType": {name: value for name, value in PLAIN.items() if name != "mediaType"},
-    "descriptor.md: data, the content itself": layer(data="MDEyMzQ1Njc4OQ=="),
-    "descriptor.md: data that is something else": layer(data="e30="),
+    "descriptor.md: data, the content itself": layer(data=base64.b64encode(LAYER).decode()),
     "descriptor.md: artifactType and annotations": layer(artifactType=SBOM, annotations={"a": "b"}),
     "descriptor.md: urls beside content that is there": layer(urls=["https://x.example/y"]),
     "descriptor.md: members that nobody knows": layer(**{"x-y": [None, {"z": 1.5e300}]}),
@@ -75,8 +75,12 @@ REFUSED: dict[str, tuple[Any, str]] = {
         "MANIFEST_BLOB_UNKNOWN",
     ),
     "descriptor.md: data does not stand for the content": (
-        PLAIN | {"layers": [ABSENT | {"data": "aGVsbG8gd29ybGQ="}]},
+        PLAIN | {"layers": [ABSENT | {"data": "aGVsbG8gd29ybGQ=", "digest": digest_of(b"hello world")}]},
         "MANIFEST_BLOB_UNKNOWN",
+    ),
+    "descriptor.md: data MUST be identical to the content": (
+        PLAIN | {"layers": [ABSENT | {"data": "aGVsbG8gd29ybGQ="}]},
+        "MANIFEST_INVALID",
     ),
     "descriptor.md: urls that are none": (PLAIN | {"layers": [ABSENT | {"urls": []}]}, "MANIFEST_BLOB_UNKNOWN"),
     "descriptor.md: a digest outside the grammar": (layer(digest="sha256:xyz"), "MANIFEST_INVALID"),

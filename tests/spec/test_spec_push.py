@@ -216,6 +216,16 @@ TABLE: dict[str, list[Row]] = {
         Row("a tag that can be none is 400", [
             Ask("PUT", f"{{repo}}/manifests/{tag}", 400, IMAGE) for tag in ("-x", ".x", "a" * 129, "a%20b")
         ]),
+        Row("by digest under several tags, which are told in OCI-Tag (after 1.1); by tag there is but that one", [
+            Ask("PUT", "{repo}/manifests/{image512}?tag=one&tag=Two&tag=one", 201, IMAGE,
+                shows={"oci-tag": "one, Two"}),
+            Ask("HEAD", "{repo}/manifests/one", 200, shows={"docker-content-digest": "{image512}"}),
+            Ask("HEAD", "{repo}/manifests/Two", 200, shows={"docker-content-digest": "{image512}"}),
+            Ask("PUT", "{repo}/manifests/{image}?tag=one&tag=-x", 400, IMAGE, codes=("UNSUPPORTED",)),
+            Ask("HEAD", "{repo}/manifests/one", 200, shows={"docker-content-digest": "{image512}"}),
+            Ask("PUT", "{repo}/manifests/new?tag=three", 201, IMAGE, shows={"oci-tag": None}),
+            Ask("HEAD", "{repo}/manifests/three", 404),
+        ]),
         Row("a tag moves; what it named stays by its digest", [
             put("v1", INDEX), Ask("GET", "{repo}/manifests/v1", 200, content=INDEX.content),
             Ask("GET", "{repo}/manifests/{image}", 200, content=IMAGE.content),

@@ -21,7 +21,20 @@ from darsena.storage import Keyring, LocalStorage
 from .conftest import REGISTRY
 from .feeding import SEGMENT, chunks, collect, content, push
 
-CALLS = ["open", "mkdir", "pwritev", "pread", "fsync", "ftruncate", "rename", "unlink", "fstat", "stat", "scandir"]
+CALLS = [
+    "open",
+    "mkdir",
+    "pwritev",
+    "pread",
+    "fsync",
+    "ftruncate",
+    "rename",
+    "unlink",
+    "fstat",
+    "stat",
+    "lstat",
+    "scandir",
+]
 FAULTS = {"full": errno.ENOSPC, "broken": errno.EIO}
 EXPECTED = {"full": StorageFull, "broken": Unavailable}
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,59 +10,18 @@ import pytest
 from darsena.core.digest import Digest
 from darsena.core.errors import UploadUnknown
 from darsena.storage import Keyring, LocalStorage
+from faults.power import Disk
 
 from .conftest import REGISTRY
 from .feeding import SEGMENT, chunks, collect, content
 
 
-class Disk:
-    """The worst disk that keeps its promises: file contents and folder entries as of their last fsync."""
-
-    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._root = root
-        self._files: dict[int, bytes] = {}
-        self._folders: dict[int, dict[str, tuple[int, bool]]] = {}
-        fsync, open_file = os.fsync, os.open
-
-        def recording(fd: int) -> None:
-            fsync(fd)
-            self._record(fd)
-
-        def opened(path: Path | str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
-            fd = open_file(path, flags, mode, dir_fd=dir_fd)
-            if flags & os.O_EXCL:
-                self._files.pop(os.fstat(fd).st_ino, None)
-            return fd
-
-        monkeypatch.setattr(os, "fsync", recording)
-        monkeypatch.setattr(os, "open", opened)
-
-    def _record(self, fd: int) -> None:
-        status = os.fstat(fd)
-        if stat.S_ISDIR(status.st_mode):
-            with os.scandir(fd) as entries:
-                self._folders[status.st_ino] = {entry.name: (entry.inode(), entry.is_dir()) for entry in entries}
-        else:
-            self._files[status.st_ino] = os.pread(fd, status.st_size, 0)
-
-    def after_a_power_cut(self, target: Path) -> Path:
-        """What is found when the machine starts again, in a folder of its own."""
-        self._lay_out(self._root.stat().st_ino, target)
-        return target
-
-    def _lay_out(self, folder: int, target: Path) -> None:
-        target.mkdir()
-        for name, (inode, is_folder) in self._folders.get(folder, {}).items():
-            if is_folder:
-                self._lay_out(inode, target / name)
-            else:
-                (target / name).write_bytes(self._files.get(inode, b""))
-
-
 @pytest.fixture
-def disk(data: Path, monkeypatch: pytest.MonkeyPatch) -> Disk:
+def disk(data: Path) -> Iterator[Disk]:
     data.mkdir()
-    return Disk(data, monkeypatch)
+    disk = Disk(data)
+    with disk.recording():
+        yield disk
 
 
 @pytest.fixture
@@ -72,7 +30,8 @@ def storage(disk: Disk, local: LocalStorage) -> LocalStorage:
 
 
 async def reopened(disk: Disk, keyring: Keyring, target: Path) -> LocalStorage:
-    return LocalStorage(disk.after_a_power_cut(target), keyring)
+    disk.cut(target)
+    return LocalStorage(target, keyring)
 
 
 async def test_committed_blob(disk: Disk, storage: LocalStorage, keyring: Keyring, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -75,6 +75,51 @@ async def test_changed_blob(local: LocalStorage, change: Callable[[bytes], bytes
     path = local.layout.blob(REGISTRY, digest)
     path.write_bytes(change(path.read_bytes()))
     await assert_corrupt(local, digest)
+
+
+PLACES: dict[str, Callable[[Path], object]] = {
+    "a folder": Path.mkdir,
+    "a full folder": lambda path: (path / "inside").mkdir(parents=True),
+    "a pipe": os.mkfifo,
+    "a link to a file": lambda path: path.symlink_to("/etc/passwd"),
+    "a link to itself": lambda path: path.symlink_to(path),
+    "a link to nothing": lambda path: path.symlink_to("nothing"),
+    "a link to an endless device": lambda path: path.symlink_to("/dev/zero"),
+}
+
+
+@pytest.mark.parametrize("put", PLACES.values(), ids=PLACES.keys())
+@pytest.mark.parametrize("size", [100, SIZE])
+async def test_something_else_in_a_blobs_place(local: LocalStorage, put: Callable[[Path], object], size: int) -> None:
+    """Nobody waits for it, it is set aside like any other, and the blob can come again."""
+    digest = await push(local, REGISTRY, content(size))
+    path = local.layout.blob(REGISTRY, digest)
+    path.unlink()
+    put(path)
+    await assert_corrupt(local, digest)
+    assert [found.digest async for found in local.blobs.scan(REGISTRY)] == [digest]
+    for _ in range(2):  # what was set aside before makes room
+        assert await local.blobs.quarantine(REGISTRY, digest, all_of)
+        assert list(path.parent.iterdir()) == []
+        put(path)
+    assert [found.digest for found in await local.blobs.remove(REGISTRY, [digest], 1 << 62, all_of)] == [digest]
+    assert list(path.parent.iterdir()) == []
+    assert await push(local, REGISTRY, content(size)) == digest
+    assert await collect(local.blobs.read(REGISTRY, digest)) == content(size)
+
+
+async def test_a_file_in_the_place_of_a_folder_of_blobs(local: LocalStorage) -> None:
+    digest = await push(local, REGISTRY, content(100))
+    folder = local.layout.blob(REGISTRY, digest).parent
+    shutil.rmtree(folder)
+    folder.write_bytes(b"mine")
+    assert await local.blobs.stat(REGISTRY, digest) is None
+    assert not await local.blobs.quarantine(REGISTRY, digest, all_of)
+    assert [found async for found in local.blobs.scan(REGISTRY)] == []
+
+
+async def all_of(digests: Sequence[Digest]) -> set[Digest]:
+    return set(digests)
 
 
 async def test_every_byte_of_a_small_blob(local: LocalStorage) -> None:

@@ -10,8 +10,11 @@ from sqlalchemy import event, text
 
 from darsena.core.errors import Unavailable
 from darsena.db import Database, Tx
+from darsena.jobs.lease import lease_now_us
 from darsena.tasks import queue_store, run_store, source_store
 from darsena.tasks.filters import parse_filter
+from darsena.tasks.model import DEFAULT_POOL
+from darsena.tasks.places import list_live_agents
 from darsena.usage import UsageReader
 from runs_world import World
 
@@ -98,15 +101,20 @@ async def test_what_is_asked_often_goes_through_an_index(world: World) -> None:
         assert "TEMP B-TREE" not in plan, plan
 
 
+def live_agents(world: World) -> list[str]:
+    found = world.db.read_sync(lambda tx: list_live_agents(tx, DEFAULT_POOL, lease_now_us(tx)))
+    return [agent.id for agent in found]
+
+
 async def test_live_agents_are_those_that_were_heard_of(world: World) -> None:
     await world.hello("agent-1")
     world.pass_time(80)
     await world.hello("agent-2")
-    assert [agent.id for agent in await world.tasks.agents.list_live()] == ["agent-1", "agent-2"]
+    assert live_agents(world) == ["agent-1", "agent-2"]
     world.pass_time(20)
-    assert [agent.id for agent in await world.tasks.agents.list_live()] == ["agent-2"]
+    assert live_agents(world) == ["agent-2"]
     await world.find_order("agent-1")
-    assert [agent.id for agent in await world.tasks.agents.list_live()] == ["agent-1", "agent-2"]
+    assert live_agents(world) == ["agent-1", "agent-2"]
     world.pass_time(2 * 24 * 3600)
     await world.tasks.retention.sweep()
-    assert await world.tasks.agents.list_live() == []
+    assert live_agents(world) == []

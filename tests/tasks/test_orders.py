@@ -5,17 +5,19 @@ from __future__ import annotations
 import base64
 
 import msgspec
+from sqlalchemy import select
 
 from darsena.core.names import RepositoryName
 from darsena.db import Tx
 from darsena.identity.store import find_run
+from darsena.identity.tables import run_credential
 from darsena.journal import registry_stream
 from darsena.registry.events import RepositoryCreated
 from darsena.registry.store import repositories
 from darsena.resources.model import RegistryPatch
 from darsena.tasks.base_images import BaseImages
 from darsena.tasks.model import ImageDescriptor
-from runs_world import AGENT, SUBSCRIPTION, World, list_repositories
+from runs_world import AGENT, CALLER, SUBSCRIPTION, World, list_repositories
 
 TENANT = "99999999-2222-4333-8444-555555555555"
 
@@ -80,7 +82,15 @@ async def test_no_login_no_credential(world: World) -> None:
         author=(await world.get(order)).system_data.created_by,
     )
     await world.schedule()
-    assert (await world.claim()).credential is None
+    order = await world.claim()
+    assert order.credential is None
+    await world.finish(order)
+    await world.schedule(credentials={"sourceRegistry": {"identity": "[caller]"}})
+    order = await world.claim()
+    assert order.credential is not None
+    with world.db.engine.connect() as connection:
+        asked = select(run_credential.c.caller).where(run_credential.c.run_uid == order.run_uid)
+        assert connection.execute(asked).scalar() == CALLER
 
 
 async def test_requests_lie_sealed_in_the_database(world: World) -> None:

@@ -62,7 +62,8 @@ async def test_registries_take_turns(world: World) -> None:
 async def test_a_run_gets_no_more_processors_than_the_pool_has(world: World) -> None:
     for asked, agent_cpu, expected in [(2, 1, 1), (2, 2, 2), (64, 4, 4), (None, 1, 1), (1, 8, 1)]:
         await world.hello(cpu=agent_cpu)
-        await world.schedule(**({} if asked is None else {"agentConfiguration": {"cpu": asked}}))
+        wanted: dict[str, Any] = {} if asked is None else {"agentConfiguration": {"cpu": asked}}
+        await world.schedule(**wanted)
         order = await world.claim(cpu=agent_cpu)
         assert order.cpu == expected
         await world.finish(order)
@@ -185,6 +186,19 @@ async def test_a_waiting_claim_gets_a_run_as_soon_as_it_is_scheduled(world: Worl
     order = await asyncio.wait_for(waiting, 10)
     assert order is not None
     assert order.run_id == run.run_id
+
+
+async def test_who_waits_is_answered_when_the_server_ends_soon(world: World) -> None:
+    await world.hello()
+    await world.schedule()
+    order = await world.claim()
+    claimant = Claimant(agent=AGENT, pool="default", cpu=2, platforms=("linux/amd64",))
+    beat = asyncio.create_task(world.tasks.agents.beat(order.run_uid, AGENT, order.fence, wait_s=20))
+    claim = asyncio.create_task(world.tasks.agents.claim(claimant, 20))
+    await asyncio.sleep(0)
+    world.tasks.agents.stop_waiting()
+    assert await asyncio.wait_for(claim, 10) is None
+    assert not (await asyncio.wait_for(beat, 10)).cancel
 
 
 async def test_a_claim_whose_agent_has_gone_leaves_the_run_queued(world: World) -> None:

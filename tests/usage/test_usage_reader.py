@@ -9,7 +9,6 @@ import pytest
 from darsena.core.digest import Digest
 from darsena.core.names import RepositoryName
 from darsena.db import Tx
-from darsena.jobs import store
 from darsena.journal import registry_stream
 from darsena.journal.readers import trim
 from darsena.registry.events import BlobAdded, BlobRemoved, RepositoryCreated
@@ -17,6 +16,7 @@ from darsena.registry.store import blobs, repositories
 from darsena.resources.model import RegistryRow
 from darsena.tasks.retention import PURGE_REGISTRY
 from darsena.usage import Totals, UsageReader, count_size, find_totals
+from jobs.rows import find_job
 from runs_world import SUBSCRIPTION, World
 
 
@@ -72,20 +72,6 @@ async def test_two_readers_at_once_count_nothing_twice(world: World, reader: Usa
     assert totals(world, row) == Totals(size_bytes=30, blobs=30)
 
 
-async def test_counting_anew_gives_the_same(world: World, reader: UsageReader) -> None:
-    row = await world.registry()
-    add_repository(world, row, "app")
-    for index in range(5):
-        add_blob(world, row, bytes(index + 1))
-    await reader.catch_up()
-    followed = totals(world, row)
-    add_blob(world, row, b"not read yet")
-    counted = await reader.recount(row.uid, row.location)
-    assert counted == followed + Totals(size_bytes=12, blobs=1)
-    assert await reader.catch_up() == 0
-    assert totals(world, row) == counted
-
-
 async def test_behind_the_floor_it_counts_anew_and_goes_on(world: World, reader: UsageReader) -> None:
     row = await world.registry()
     add_blob(world, row, b"x" * 10)
@@ -117,6 +103,6 @@ async def test_the_bytes_of_a_deleted_registry_are_dropped_by_a_job(world: World
     row = await world.registry()
     await world.storage.logs.append(row.uid, "log", 0, b"x")
     await world.resources.delete_registry(SUBSCRIPTION, "rg1", "reg10")
-    assert world.db.read_sync(store.find, PURGE_REGISTRY, row.uid) is not None
+    assert world.db.read_sync(find_job, PURGE_REGISTRY, row.uid) is not None
     assert await world.run_jobs() == 1
     assert await world.storage.logs.size(row.uid, "log") is None

@@ -44,7 +44,7 @@ class EgressPolicy:
         if here and port == self.server[1]:
             return "this server itself"
         if here and not loopback:
-            return "this machine itself (--allow-source permits it)"
+            return "this machine itself (the setting build.allow_sources permits it)"
         return None
 
 

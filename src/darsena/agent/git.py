@@ -121,7 +121,10 @@ class GitFetcher:
             return
         if await self._run(config, extra, self._sink, "fetch", "--quiet", "--tags", "origin"):
             raise GitFailure(f"unable to git clone: {location.url}")
-        for name in (wanted, f"origin/{wanted}"):
+        names = (wanted, f"origin/{wanted}")
+        if wanted == "HEAD" and await self._run(config, extra, _drop, "fetch", "--quiet", "origin", "HEAD") == 0:
+            names = ("FETCH_HEAD",)  # a fetch of everything does not tell which branch is the default
+        for name in names:
             if await self._run(config, extra, _drop, "checkout", "--quiet", "--detach", name, "--") == 0:
                 return
         raise GitFailure(f"error checking out {wanted}: the repository has no such branch, tag or commit")

@@ -10,7 +10,7 @@ from darsena.agent.log import RunLog
 from darsena.agent.plan import WORKSPACE, BuildAction, Step
 from darsena.agent.protocol import RunOrder
 from darsena.engine.dockerfile import DockerfileScan, scan
-from darsena.engine.port import Engine, EngineInfo, Image, RunScope, StepFault
+from darsena.engine.port import HEREDOCS, Engine, EngineInfo, Image, RunScope, StepFault
 
 _DOCKERFILE_MAX = 1024 * 1024
 _FAILED = "failed to scan dependencies"
@@ -50,6 +50,11 @@ async def prepare_build(context: StepContext, step: Step, action: BuildAction) -
     found = scan(_read(dockerfile), {**action.arguments, **action.secret_arguments}, platform, action.target)
     if found.runs:
         require_platform(platform, context.info.platforms)
+    if found.heredoc_line is not None and HEREDOCS not in context.info.features:
+        raise StepFault(
+            f"line {found.heredoc_line} of the Dockerfile: a heredoc (<<) needs buildah 1.33 or newer, the agent has "
+            f"{context.info.version}; join the commands with &&, COPY a file of the context, or upgrade buildah"
+        )
     log.note("Successfully scanned dependencies")
     if action.secret_arguments:
         log.note("Secret build arguments can be read in the image's history by all who may pull it.")

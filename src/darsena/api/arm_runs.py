@@ -90,7 +90,9 @@ class RunsEdge:
     async def _schedule(self, call: Call) -> Response:
         row = await self._registry(call)
         body = await call.request.json(RunRequestBody)
-        run = await self._runs.schedule(self._context.resources.facts(row), parse_request(body), call.author)
+        caller = "" if call.principal is None else call.principal.object_id
+        facts = self._context.resources.facts(row)
+        run = await self._runs.schedule(facts, parse_request(body), call.author, caller)
         return call.answer(scheduled_view(row, run))
 
     async def _create_upload(self, call: Call) -> Response:

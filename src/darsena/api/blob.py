@@ -11,6 +11,7 @@ import base64
 import binascii
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from urllib.parse import unquote
 
 from darsena.api.blob_answers import add_common_headers, blob_not_found, describe, error_response
 from darsena.api.blocklist import parse_block_list
@@ -20,6 +21,7 @@ from darsena.api.v2.ranges import parse_range
 from darsena.core.errors import AccessDenied, Conflict, PreconditionFailed, Problem, RequestInvalid, RequestTooLarge
 from darsena.tasks.blobs import SOURCE_LIMIT_BYTES, BlobService, BlobState, Signed
 from darsena.tasks.model import Source
+from darsena.tasks.signing import SIGNED_NAMES
 
 TAG = "Blobs"
 _BLOCK_LIST_BYTES = 8 * 1024 * 1024
@@ -34,17 +36,20 @@ class BlobEdge:
 
     def list_routes(self, prefix: str = "") -> list[Route]:
         pattern = f"{prefix}/{{container}}/{{path*}}"
+        read, write = self._answer(self._get, prefix), self._answer(self._put, prefix)
         return [
-            Route(method="GET", pattern=pattern, handler=self._answer(self._get), summary="Read a blob", tag=TAG),
-            Route(method="PUT", pattern=pattern, handler=self._answer(self._put), summary="Write a blob", tag=TAG),
+            Route(method="GET", pattern=pattern, handler=read, summary="Read a blob", tag=TAG),
+            Route(method="PUT", pattern=pattern, handler=write, summary="Write a blob", tag=TAG),
         ]
 
     def _answer(
-        self, handler: Callable[[Request, Signed], Awaitable[Response]]
+        self, handler: Callable[[Request, Signed], Awaitable[Response]], prefix: str
     ) -> Callable[[Request], Awaitable[Response]]:
         async def handle(request: Request) -> Response:
             try:
-                signed = await self._blobs.check(request.params["container"], request.params["path"], request.query)
+                container, path = request.params["container"], request.params["path"]
+                _check_spelling(request, f"{prefix}/{container}/{path}")
+                signed = await self._blobs.check(container, path, request.query)
                 response = await handler(request, signed)
             except Problem as problem:
                 response = error_response(problem, request)
@@ -109,6 +114,18 @@ class BlobEdge:
     async def _put_block_list(self, request: Request, signed: Signed) -> Response:
         block_ids = parse_block_list(await request.body(_BLOCK_LIST_BYTES))
         return _created(await self._blobs.commit_blocks(signed, block_ids))
+
+
+def _check_spelling(request: Request, address: str) -> None:
+    """An address is signed as it was given out: no slash more, nothing said twice. Quoting does not matter."""
+    if unquote(request.raw_path) != address:
+        raise AccessDenied("the signature does not fit this address")
+    names = [name for name, _ in request.query_list]
+    if any(names.count(name) > 1 for name in SIGNED_NAMES):
+        raise AccessDenied("a signed part of the address comes twice")
+    for name in ("comp", "blockid"):
+        if names.count(name) > 1:
+            raise RequestInvalid(f"The parameter {name} comes twice.", name, code="InvalidQueryParameterValue")
 
 
 def _created(source: Source) -> Response:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from xml.sax.saxutils import escape
 
 from darsena.api.http import Request, Response
-from darsena.api.problems import wire_of
+from darsena.api.problems import wire_of, xml_text
 from darsena.core import errors
 from darsena.core.clock import render_http_date
 from darsena.core.errors import Problem
@@ -62,10 +61,10 @@ def blob_not_found(request: Request) -> Response:
 
 
 def _xml(status: int, code: str, message: str, request: Request, *, detail: str = "") -> Response:
-    more = f"<AuthenticationErrorDetail>{escape(detail)}</AuthenticationErrorDetail>" if detail else ""
+    more = f"<AuthenticationErrorDetail>{xml_text(detail)}</AuthenticationErrorDetail>" if detail else ""
     text = (
-        f'<?xml version="1.0" encoding="utf-8"?><Error><Code>{escape(code)}</Code>'
-        f"<Message>{escape(message)}\nRequestId:{request.correlation_id}</Message>{more}</Error>"
+        f'<?xml version="1.0" encoding="utf-8"?><Error><Code>{xml_text(code)}</Code>'
+        f"<Message>{xml_text(message)}\nRequestId:{request.correlation_id}</Message>{more}</Error>"
     )
     return Response(status, text.encode(), content_type="application/xml").header("x-ms-error-code", code)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -50,6 +51,8 @@ class DirectoryEdge:
         self._sign_ins = identity.sign_ins
         self._tenant_id = tenant_id.lower()
         self._control_url = control_url.rstrip("/")
+        self._tenants = {self._tenant_id, urlsplit(control_url).hostname or "localhost", *_SHARED_TENANTS}
+        """A tenant is known by its id, and by its domain."""
         self._starts = Throttle(identity.db.clock, DEVICE_STARTS)
         self._grants = Grants(identity, tenant_id=self._tenant_id, control_url=self._control_url)
         pages = SignInPages(identity, self._grants, self._check_tenant)
@@ -64,6 +67,8 @@ class DirectoryEdge:
         document = ".well-known/openid-configuration"
         return [
             _route("GET", f"/adfs/{document}", adfs, "Discovery", dict[str, Any]),
+            # az turns the domain given as --tenant into an id here.
+            _route("GET", f"/adfs/{{tenant}}/v2.0/{document}", aad, "Discovery", dict[str, Any]),
             _route("GET", f"/{{tenant}}/{document}", aad, "Discovery", dict[str, Any]),
             _route("GET", f"/{{tenant}}/v2.0/{document}", aad, "Discovery", dict[str, Any]),
             _route("GET", "/adfs/discovery/keys", keys, "Signing keys", dict[str, Any]),
@@ -93,6 +98,7 @@ class DirectoryEdge:
         )
         return [
             _route("POST", "/adfs/oauth2/token", adfs, "Get a token", TokenAnswer),
+            _route("POST", "/adfs/oauth2/v2.0/token", adfs, "Get a token", TokenAnswer),  # azure-identity, without MSAL
             _route("POST", "/{tenant}/oauth2/token", aad, "Get a token", TokenAnswer),
             _route("POST", "/{tenant}/oauth2/v2.0/token", aad, "Get a token", TokenAnswer),
             _route("POST", "/adfs/oauth2/devicecode", device, "Get a device code", DeviceAnswer),
@@ -194,7 +200,7 @@ class DirectoryEdge:
 
     def _check_tenant(self, request: Request) -> None:
         tenant = request.params.get("tenant", self._tenant_id).lower()
-        if tenant != self._tenant_id and tenant not in _SHARED_TENANTS:
+        if tenant not in self._tenants:
             raise Refusal(
                 "invalid_request", f"there is no tenant {tenant[:64]!r} here; it is {self._tenant_id}", code=90002
             )
@@ -205,8 +211,8 @@ class DirectoryEdge:
     def _list_audiences(self, request: Request) -> frozenset[str]:
         """The addresses that stand for this directory in a client's assertion, lower case, without a last slash."""
         bases = {self._base(request), self._control_url, f"{request.scheme}://{request.header('host')}"}
-        paths = {"/adfs", "/adfs/oauth2/token"}
-        for tenant in (self._tenant_id, *_SHARED_TENANTS):
+        paths = {"/adfs", "/adfs/oauth2/token", "/adfs/oauth2/v2.0/token"}
+        for tenant in self._tenants:
             paths |= {f"/{tenant}/{path}" for path in ("v2.0", "oauth2/token", "oauth2/v2.0/token")}
         return frozenset(f"{base}{path}".lower() for base in bases for path in paths)
 

@@ -15,9 +15,10 @@ from typing import Protocol
 
 import structlog
 
-from darsena.api.http import Disconnected, Receive, Request, Response, Scope, Send, send_response
+from darsena.api.held import HELD
+from darsena.api.http import Disconnected, Receive, Request, Response, Scope, Send, TooSlow, send_response
 from darsena.api.problems import arm_response, internal_error, oci_response, plain_response
-from darsena.core.errors import Problem
+from darsena.core.errors import Problem, RequestInvalid, RequestTimedOut
 from darsena.identity.model import RegistryFacts
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("darsena.request")
@@ -29,6 +30,8 @@ MAX_HEADER_BYTES = 64 * 1024
 DRAIN_BYTES = 8 * 1024 * 1024
 """Read of a body that is refused. The Azure SDKs send each chunk of 4 MiB without a token first, and need the 401."""
 
+_ONCE = frozenset({b"authorization", b"transfer-encoding"})
+"""Whoever stands before this server might go by another of two. The library sees to Content-Length."""
 _QUIET = ("/oauth2/", "/adfs/", "/darsena/v1/agent/")
 
 Handle = Callable[[Request], Awaitable[Response]]
@@ -115,7 +118,10 @@ class Edge:
         request = Request(scope, receive)
         request.host, request.scheme = host, self.hosts.scheme
         request.correlation_id = str(uuid.uuid4())
-        response = await _respond(request, handle, render)
+        try:
+            response = await _respond(request, handle, render)
+        finally:
+            HELD.release(request)
         if not request.body_ended:
             await _drain(request, response)
         try:
@@ -157,7 +163,8 @@ async def _respond(request: Request, handle: Handle, render: Render) -> Response
         except Problem as problem:
             return render(problem, request)
     except Disconnected as gone:
-        return Response(400, f"{gone}\n".encode(), [(b"connection", b"close")], content_type="text/plain")
+        problem = RequestTimedOut(str(gone)) if isinstance(gone, TooSlow) else RequestInvalid(str(gone))
+        return render(problem, request).header("connection", "close")
     except Exception:
         _log.exception("request_failed", path=request.raw_path, correlation_id=request.correlation_id)
         return internal_error(request)
@@ -165,7 +172,7 @@ async def _respond(request: Request, handle: Handle, render: Render) -> Response
 
 async def _drain(request: Request, response: Response) -> None:
     """An early refusal is only seen by a client that still writes its body when some of that body is read first."""
-    if response.status < 400 or request.header("expect"):
+    if response.status < 400 or response.status == 408 or request.header("expect"):
         return
     budget = DRAIN_BYTES
     try:
@@ -181,12 +188,19 @@ def _read_host(scope: Scope) -> tuple[str, Response | None]:
     """The one Host value, lower case; or why the request is refused."""
     host: bytes | None = None
     size = 0
+    seen: tuple[bytes, ...] = ()
     for name, value in scope["headers"]:
         size += len(name) + len(value)
         if name == b"host":
             if host is not None:
                 return "", _bad("400 the request has more than one Host header")
             host = value
+        elif name in _ONCE:
+            if name in seen:
+                return "", _bad(f"400 the request has more than one {name.decode().title()} header")
+            seen = (*seen, name)
+            if name == b"transfer-encoding" and value.lower() != b"chunked":
+                return "", _bad("400 the only Transfer-Encoding that is understood here is chunked")
     if not host:
         return "", _bad("400 the request has no Host header")
     if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_TARGET_BYTES:

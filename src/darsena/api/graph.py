@@ -33,7 +33,7 @@ from darsena.api.graph_views import (
 from darsena.api.http import Response
 from darsena.api.router import Route
 from darsena.core.clock import parse_time
-from darsena.core.errors import RequestInvalid, ResourceUnknown
+from darsena.core.errors import NotImplementedHere, RequestInvalid, ResourceUnknown
 from darsena.identity.directory import ENTRA, Directory, Entry
 from darsena.identity.directory_store import StoredPrincipal
 from darsena.identity.model import PrincipalKind
@@ -46,6 +46,8 @@ _PROGRAMS: Final[tuple[PrincipalKind, ...]] = ("service_principal", "managed_ide
 _APPLICATION: Final[tuple[PrincipalKind, ...]] = ("service_principal",)
 _USER: Final[tuple[PrincipalKind, ...]] = ("user",)
 _NO_STORE: Final = ((b"cache-control", b"no-store"),)
+_READS: Final = ("getByIds", "getMemberGroups")
+"""What POST asks for without changing anything."""
 
 Handler = Callable[[Call], Awaitable[Response]]
 
@@ -65,8 +67,17 @@ def list_graph_routes(context: ArmContext, directory: Directory) -> list[Route]:
         ("GET", "applications", edge.list_applications, "Applications", None, GraphListView),
         ("POST", "applications", edge.create_application, "Create an application", ApplicationBody, ApplicationView),
         ("POST", "directoryObjects/getByIds", edge.get_by_ids, "Objects by their ids", GetByIdsBody, GraphListView),
+        ("POST", "users/{id}/getMemberGroups", edge.list_groups_of, "A person's groups: there are none", None,
+         GraphListView),
         ("GET", "groups", edge.list_nothing, "Groups: there are none", None, GraphListView),
+        ("POST", "groups", edge.refuse_group, "Create a group: not in this version", None, None),
         ("GET", "me/ownedObjects", edge.list_nothing, "Owned objects: there are none", None, GraphListView),
+        ("GET", "oauth2PermissionGrants", edge.list_nothing, "Granted permissions: there are none", None,
+         GraphListView),
+        ("GET", "applications/{id}/federatedIdentityCredentials", edge.list_federated,
+         "Federated credentials: there are none", None, GraphListView),
+        ("POST", "applications/{id}/federatedIdentityCredentials", edge.refuse_federated,
+         "Add a federated credential: not in this version", None, None),
     ]  # fmt: skip
     for path, get in (("applications", edge.get_application), ("servicePrincipals", edge.get_program)):
         one = f"{path}/{{id}}"
@@ -91,7 +102,7 @@ def _route(
     response: type | None,
 ) -> Route:
     async def handle(call: Call) -> Response:
-        reads = method == "GET" or path.endswith("getByIds")
+        reads = method == "GET" or path.endswith(_READS)
         if path != "me":
             await authorize(call, READ if reads else WRITE)
         return await handler(call)
@@ -120,6 +131,9 @@ class GraphEdge:
     async def list_nothing(self, call: Call) -> Response:
         return call.answer(GraphListView(value=[]))
 
+    async def refuse_group(self, _call: Call) -> Response:
+        raise NotImplementedHere("Groups of people are not in this version: give each person the role.")
+
     async def get_by_ids(self, call: Call) -> Response:
         body = await call.request.json(GetByIdsBody)
         if len(body.ids) > _MAX_IDS:
@@ -138,6 +152,7 @@ class GraphEdge:
 
     async def create_user(self, call: Call) -> Response:
         body = await call.request.json(UserBody)
+        _check_password_profile(body)
         password = None if body.password_profile is None else body.password_profile.password
         if not body.user_principal_name or not password:
             raise RequestInvalid("userPrincipalName and passwordProfile.password are needed", "userPrincipalName")
@@ -148,6 +163,7 @@ class GraphEdge:
 
     async def patch_user(self, call: Call) -> Response:
         body = await call.request.json(UserBody)
+        _check_password_profile(body)
         entry = await self._get(call, _USER)
         id_ = entry.principal.object_id
         if body.user_principal_name and body.user_principal_name.lower() != entry.principal.user_name:
@@ -164,6 +180,10 @@ class GraphEdge:
         await self._directory.delete(call.request.params["id"], _USER)
         return Response(204)
 
+    async def list_groups_of(self, call: Call) -> Response:
+        await self._get(call, _USER)
+        return await self.list_nothing(call)
+
     # --- applications and service principals ------------------------------------------------------------------------
 
     async def list_programs(self, call: Call) -> Response:
@@ -179,8 +199,17 @@ class GraphEdge:
     async def get_application(self, call: Call) -> Response:
         return call.answer(view_entry_application(await self._get(call, _APPLICATION)))
 
+    async def list_federated(self, call: Call) -> Response:
+        await self._get(call, _APPLICATION)
+        return await self.list_nothing(call)
+
+    async def refuse_federated(self, call: Call) -> Response:
+        await self._get(call, _APPLICATION)
+        raise NotImplementedHere("Federated credentials are not in this version: use a secret or a certificate.")
+
     async def create_application(self, call: Call) -> Response:
         body = await call.request.json(ApplicationBody)
+        _check_permissions(body)
         if not body.display_name:
             raise RequestInvalid("displayName is needed", "displayName")
         entry, _ = await self._directory.create_service_principal(
@@ -202,6 +231,7 @@ class GraphEdge:
 
     async def patch_application(self, call: Call) -> Response:
         body = await call.request.json(ApplicationBody)
+        _check_permissions(body)
         entry = await self._get(call, _APPLICATION)
         id_ = entry.principal.object_id
         if body.key_credentials is not None:
@@ -264,6 +294,20 @@ class GraphEdge:
             shown = [view_entry_application(await self._directory.get(row.id, _APPLICATION)) for row in shown]
         return call.answer(
             GraphListView(value=shown, next_link=make_next_link(call.request, call.base_url, page.next_key))
+        )
+
+
+def _check_permissions(body: ApplicationBody) -> None:
+    """Raises NotImplementedHere: a permission that is kept and gives nothing would be a promise."""
+    if body.required_resource_access:
+        raise NotImplementedHere("Permissions of applications are not in this version: assign roles.")
+
+
+def _check_password_profile(body: UserBody) -> None:
+    """Raises NotImplementedHere."""
+    if body.password_profile is not None and body.password_profile.force_change_password_next_sign_in:
+        raise NotImplementedHere(
+            "Nobody is asked for a new password in this version: set one with `darsena user set-password`."
         )
 
 

@@ -42,6 +42,7 @@ class ApplicationBody(Shape, frozen=True, kw_only=True):
     key_credentials: list[KeyCredentialBody] | None = None
     web: WebBody | None = None
     public_client: WebBody | None = None
+    required_resource_access: list[Any] | None = None
 
     def list_redirect_uris(self) -> list[str] | None:
         """None when nothing is said of them."""
@@ -69,6 +70,7 @@ class KeyIdBody(Shape, frozen=True, kw_only=True):
 
 class PasswordProfileBody(Shape, frozen=True, kw_only=True):
     password: str | None = None
+    force_change_password_next_sign_in: bool | None = None
 
 
 class UserBody(Shape, frozen=True, kw_only=True):
@@ -117,6 +119,7 @@ class ApplicationView(ObjectView, frozen=True, kw_only=True):
     identifier_uris: list[str] = []
     password_credentials: list[PasswordCredentialView] = []
     key_credentials: list[KeyCredentialView] = []
+    required_resource_access: list[Any] = []
     web: dict[str, list[str]] = {}
 
 

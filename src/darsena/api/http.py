@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, TypeVar, cast
@@ -11,6 +12,7 @@ from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
+from darsena.api.held import HELD
 from darsena.api.turns import ANSWERED, Turns
 from darsena.core.errors import RequestInvalid, RequestTooLarge
 from darsena.core.names import plain
@@ -27,18 +29,30 @@ BODY_TIMEOUT_S = 300.0
 """For a body that is read whole, however steadily it trickles."""
 
 
+_NO_ROOM = "the body came too slowly, and others needed the room: send it again"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
 class Disconnected(Exception):
     """The client went away, or its chunked framing broke off: nobody is there to be answered."""
+
+
+class TooSlow(Disconnected):
+    """The body did not come in time: it is waited for no longer."""
 
 
 class Request:
     """What the edge knows of a request. `host` is the configured name that matched, never the raw header."""
 
     __slots__ = (
+        "_is_cut_off",
+        "_left",
         "_receive",
+        "_waiting",
         "body_ended",
         "correlation_id",
         "headers",
+        "held_bytes",
         "host",
         "method",
         "params",
@@ -61,11 +75,18 @@ class Request:
         self.params: dict[str, str] = {}
         """What the route's pattern captured, decoded."""
         self.correlation_id: str = ""
-        self.body_ended = scope["method"] in ("GET", "HEAD", "DELETE") and not any(
-            name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
-            for name, value in scope["headers"]
+        self._left = _announced(self.headers)
+        """Bytes of the body that are still to come, where that was announced."""
+        self.body_ended = self._left == 0 or (
+            self.method in ("GET", "HEAD", "DELETE")
+            and b"content-length" not in self.headers
+            and b"transfer-encoding" not in self.headers
         )
         """Whether nothing of the body is still to come."""
+        self.held_bytes = 0
+        """Of a body that is read whole; see held.py."""
+        self._waiting: asyncio.Timeout | None = None
+        self._is_cut_off = False
 
     def header(self, name: str, default: str = "") -> str:
         return self.headers.get(name.lower().encode("latin-1"), default.encode("latin-1")).decode("latin-1")
@@ -94,40 +115,60 @@ class Request:
         return int(text)
 
     async def stream(self, *, timeout_s: float = READ_TIMEOUT_S, whole_s: float = math.inf) -> AsyncIterator[bytes]:
-        """The body as it comes. Raises Disconnected when it breaks off, or takes longer than `whole_s`."""
+        """The body as it comes. Raises Disconnected when it breaks off, TooSlow when it takes longer than `whole_s`."""
         if self.body_ended:
             return
         end_s = time.monotonic() + whole_s
         while True:
             if time.monotonic() > end_s:
-                raise Disconnected(f"the body did not come within {whole_s:.0f} s")
+                raise TooSlow(f"the body did not come within {whole_s:.0f} s")
+            if self._is_cut_off:
+                raise TooSlow(_NO_ROOM)
             try:
-                async with asyncio.timeout(timeout_s):  # wait_for would make a task for every piece
+                async with asyncio.timeout(timeout_s) as self._waiting:  # wait_for would make a task for every piece
                     message = await self._receive()
             except TimeoutError:
-                raise Disconnected(f"no byte of the body came for {timeout_s:.0f} s") from None
+                raise TooSlow(
+                    _NO_ROOM if self._is_cut_off else f"no byte of the body came for {timeout_s:.0f} s"
+                ) from None
+            finally:
+                self._waiting = None
             if message["type"] == "http.disconnect":
                 self.body_ended = True
                 raise Disconnected("the client closed the connection in the middle of the body")
-            self.body_ended = not message.get("more_body", False)
             chunk = message.get("body", b"")
+            if self._left is not None:
+                self._left -= len(chunk)
+            # The library tells of the end by an empty piece, which would have to be waited for.
+            self.body_ended = self._left == 0 or not message.get("more_body", False)
             if chunk:
                 yield chunk
             if self.body_ended:
                 return
 
+    def cut_off(self) -> None:
+        """Wait no longer for what is still to come of the body."""
+        self._is_cut_off = True
+        if self._waiting is not None:
+            self._waiting.reschedule(asyncio.get_running_loop().time())
+
     async def body(self, limit_bytes: int = BODY_LIMIT_BYTES, *, whole_s: float = BODY_TIMEOUT_S) -> bytes:
-        """The whole body, at most `limit_bytes`. Raises RequestTooLarge beyond, Disconnected when it takes too long."""
+        """The whole body, at most `limit_bytes`. Raises RequestTooLarge beyond, TooSlow when it takes too long,
+        Unavailable where there is no room for it. Who answers the request releases that room (see held.py)."""
         announced = self.content_length
         if announced is not None and announced > limit_bytes:
             raise RequestTooLarge("the request body", limit_bytes)
         parts: list[bytes] = []
         size = 0
-        async for chunk in self.stream(whole_s=whole_s):
-            size += len(chunk)
-            if size > limit_bytes:
-                raise RequestTooLarge("the request body", limit_bytes)
-            parts.append(chunk)
+        try:
+            async for chunk in self.stream(whole_s=whole_s):
+                size += len(chunk)
+                if size > limit_bytes:
+                    raise RequestTooLarge("the request body", limit_bytes)
+                HELD.take(self, len(chunk))
+                parts.append(chunk)
+        finally:
+            HELD.end_reading(self)
         return b"".join(parts)
 
     async def json(self, type_: type[T], *, limit_bytes: int = BODY_LIMIT_BYTES, replace_nul: bool = False) -> T:
@@ -166,6 +207,14 @@ class Request:
                 return
 
 
+def _announced(headers: dict[bytes, bytes]) -> int | None:
+    """Content-Length, where it counts: not beside Transfer-Encoding (RFC 9112, section 6.3)."""
+    length = headers.get(b"content-length")
+    if length is None or len(length) > 19 or not length.isdigit() or b"transfer-encoding" in headers:
+        return None
+    return int(length)
+
+
 Chunk = bytes | bytearray | memoryview
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -192,7 +241,9 @@ class Response:
         self.length = len(body) if isinstance(body, bytes | bytearray | memoryview) else length
 
     def header(self, name: str, value: str) -> Response:
-        self.headers.append((name.lower().encode("latin-1"), value.encode("latin-1", "replace")))
+        """What no header can carry becomes a question mark: the HTTP library would make a bare 500 of the answer."""
+        text = value if value.isprintable() else _CONTROL.sub("?", value)
+        self.headers.append((name.lower().encode("latin-1"), text.encode("latin-1", "replace")))
         return self
 
 

@@ -5,6 +5,7 @@ Codes of the login server are the distribution-spec's fourteen and ACR's own; a 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,7 @@ TABLE: Mapping[type[Problem], Wire] = {
     errors.NameInvalid: Wire(400, "NAME_INVALID", "InvalidParameter"),
     errors.RequestInvalid: Wire(400, "UNSUPPORTED", "InvalidRequestContent"),
     errors.RequestTooLarge: Wire(413, "SIZE_INVALID", "RequestEntityTooLarge"),
+    errors.RequestTimedOut: Wire(408, "UNSUPPORTED", "RequestTimeout"),
     errors.RouteUnknown: Wire(404, "NAME_UNKNOWN", "InvalidResourceType"),
     errors.MethodNotAllowed: Wire(405, "UNSUPPORTED", "HttpMethodNotSupported"),
     errors.NotImplementedHere: Wire(400, "UNSUPPORTED", "FeatureNotSupported"),
@@ -166,14 +168,21 @@ def arm_response(problem: Problem, request: Request | None = None) -> Response:
 
 # --- blob host --------------------------------------------------------------------------------------------------
 
+_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def xml_text(text: str) -> str:
+    """Escaped; what no XML may hold (XML 1.0, section 2.2) becomes a question mark."""
+    return escape(_NOT_IN_XML.sub("?", text))
+
 
 def plain_response(problem: Problem, request: Request) -> Response:
     """Azure Storage's XML error, for what the blob edge does not render itself."""
     wire = wire_of(problem)
     code = getattr(problem, "code", None) or wire.arm
     text = (
-        f'<?xml version="1.0" encoding="utf-8"?><Error><Code>{escape(code)}</Code>'
-        f"<Message>{escape(problem.message)}</Message></Error>"
+        f'<?xml version="1.0" encoding="utf-8"?><Error><Code>{xml_text(code)}</Code>'
+        f"<Message>{xml_text(problem.message)}</Message></Error>"
     )
     response = Response(wire.status, text.encode(), content_type="application/xml")
     response.header("x-ms-error-code", code).header("x-ms-request-id", request.correlation_id)

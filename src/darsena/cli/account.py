@@ -32,6 +32,7 @@ from darsena.client.shapes import Object, as_object
 
 CLIENTS = ("podman", "docker")
 NULL_USER = "00000000-0000-0000-0000-000000000000"
+"""The user name under which a refresh token is a password."""
 
 Name = Annotated[
     str | None,

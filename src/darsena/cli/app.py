@@ -32,7 +32,7 @@ from darsena.cli import (
 )
 from darsena.cli.exit_codes import FAILED, INTERRUPTED, OK, PIPE_CLOSED, exit_code
 from darsena.cli.options import gather_repositories, spread_tags
-from darsena.cli.terminal import PipeClosed, harmless, say, styled
+from darsena.cli.terminal import PipeClosed, harmless, say, styled, write_result
 from darsena.cli.watch import Interrupted
 from darsena.client.errors import ClientProblem
 from darsena.core.errors import Problem
@@ -50,7 +50,7 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"darsena {__version__}")
+        write_result(f"darsena {__version__}\n")
         raise typer.Exit
 
 
@@ -86,7 +86,16 @@ def run(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    argv = gather_repositories(spread_tags(list(sys.argv[1:] if arguments is None else arguments)))
+    try:
+        return _run(gather_repositories(spread_tags(list(sys.argv[1:] if arguments is None else arguments))))
+    except (PipeClosed, BrokenPipeError):
+        # Python flushes once more at exit; there is nobody left to read it.
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return PIPE_CLOSED
+
+
+def _run(argv: list[str]) -> int:
     try:
         code = typer.main.get_command(app).main(args=argv, prog_name="darsena", standalone_mode=False)
         sys.stdout.flush()
@@ -99,10 +108,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except (Interrupted, KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
-    except PipeClosed:
-        # Python flushes once more at exit; there is nobody left to read it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return PIPE_CLOSED
+    except (PipeClosed, BrokenPipeError):
+        raise
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else FAILED
     except Problem as problem:

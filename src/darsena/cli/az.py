@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from darsena.cli.terminal import say, say_aside
+from darsena.cli.terminal import say, say_aside, write_result
 from darsena.client import azure_cli
 from darsena.client.profile import Profile, find_profile
 
@@ -27,7 +27,7 @@ def az_env(
     Example: eval "$(darsena az-env)"
     """
     if unset:
-        typer.echo(f"unset {' '.join(NAMES)}")
+        write_result(f"unset {' '.join(NAMES)}\n")
         return
     profile = _find_profile()
     folder = azure_cli.open_isolated(profile, az)
@@ -36,7 +36,7 @@ def az_env(
     if profile.ca_file:
         values["REQUESTS_CA_BUNDLE"] = str(folder / "ca-bundle.pem")
     for name, value in values.items():
-        typer.echo(f"export {name}={shlex.quote(value)}")
+        write_result(f"export {name}={shlex.quote(value)}\n")
 
 
 def az_setup(
@@ -61,7 +61,7 @@ def az_setup(
     _warn_of_names(profile)
     if bundle is not None:
         say("every shell that uses az needs this line, for instance in its profile:")
-        typer.echo(f"export REQUESTS_CA_BUNDLE={shlex.quote(str(bundle))}")
+        write_result(f"export REQUESTS_CA_BUNDLE={shlex.quote(str(bundle))}\n")
 
 
 def _find_profile() -> Profile:

@@ -19,6 +19,7 @@ from darsena.cli.run_options import (
     NoLogs,
     Platform,
     ProgressOption,
+    SourceIdentity,
     Timeout,
     finish,
     parse_arguments,
@@ -72,6 +73,7 @@ def build(
     progress: ProgressOption = Progress.AUTO,
     agent_pool: AgentPool = None,
     log_template: LogTemplate = None,
+    source_acr_auth_id: SourceIdentity = None,
     resource_group: Group = None,
     output: Output = None,
     query: Query = None,
@@ -88,7 +90,11 @@ def build(
     """
     arguments = parse_arguments(build_arg or [], secret_build_arg or [], "--build-arg")
     settings = Settings(
-        platform=parse_platform(platform), timeout_s=timeout, agent_pool=agent_pool, log_template=log_template
+        platform=parse_platform(platform),
+        timeout_s=timeout,
+        agent_pool=agent_pool,
+        log_template=log_template,
+        source_identity=source_acr_auth_id,
     )
     images = image or []
     for name in images:

@@ -14,7 +14,7 @@ from darsena.client.errors import (
     SignInFailed,
     Unreachable,
 )
-from darsena.core.errors import DigestInvalid, NameInvalid, Problem, RequestInvalid
+from darsena.core.errors import DigestInvalid, NameInvalid, Problem, RequestInvalid, StartFailure
 
 OK: Final = 0
 FAILED: Final = 1
@@ -28,7 +28,8 @@ PIPE_CLOSED: Final = 141
 MEANINGS: Final[dict[int, str]] = {
     OK: "done",
     FAILED: "the operation failed: a run that did not succeed, a conflict, a refusal, a question answered with no",
-    USAGE: "the command line is wrong: an unknown option, an invalid name, a confirmation that needs --yes",
+    USAGE: "the command line is wrong: an unknown option, an invalid name, a confirmation that needs --yes; or the "
+    "server or a local command cannot start: the folder is in use, a setting is wrong",
     NOT_FOUND: "what was named does not exist",
     NOT_ALLOWED: "not signed in, or without the right",
     UNREACHABLE: "the server does not answer, is not trusted, or cannot serve now",
@@ -42,7 +43,7 @@ class UsageProblem(ClientProblem):
 
 
 def exit_code(problem: Problem) -> int:
-    if isinstance(problem, UsageProblem | Ambiguous | RequestInvalid | NameInvalid | DigestInvalid):
+    if isinstance(problem, UsageProblem | Ambiguous | RequestInvalid | NameInvalid | DigestInvalid | StartFailure):
         return USAGE
     if isinstance(problem, NotFound | NameUnknown):
         return NOT_FOUND

@@ -32,6 +32,15 @@ LogTemplate = Annotated[
     str | None, typer.Option("--log-template", metavar="REPOSITORY:TAG", help="Where the log is kept as an artifact.")
 ]
 
+SourceIdentity = Annotated[
+    str | None,
+    typer.Option(
+        "--source-acr-auth-id",
+        metavar="IDENTITY",
+        help="As whom the run signs in to a registry in ABAC mode; [caller] is you.",
+    ),
+]
+
 
 def parse_arguments(plain: Iterable[str], secret: Iterable[str], option: str) -> list[Argument]:
     """`KEY=VALUE`, or `KEY` alone for that environment variable's value; an unset one is left out, as docker does."""

@@ -19,6 +19,7 @@ from darsena.cli.run_options import (
     NoLogs,
     Platform,
     ProgressOption,
+    SourceIdentity,
     Timeout,
     finish,
     parse_arguments,
@@ -79,6 +80,7 @@ def run(
     progress: ProgressOption = Progress.AUTO,
     agent_pool: AgentPool = None,
     log_template: LogTemplate = None,
+    source_acr_auth_id: SourceIdentity = None,
     resource_group: Group = None,
     output: Output = None,
     query: Query = None,
@@ -100,7 +102,11 @@ def run(
     as_result = output is None and query is None
     arguments = parse_arguments(set_values or [], set_secret or [], "--set")
     settings = Settings(
-        platform=parse_platform(platform), timeout_s=timeout, agent_pool=agent_pool, log_template=log_template
+        platform=parse_platform(platform),
+        timeout_s=timeout,
+        agent_pool=agent_pool,
+        log_template=log_template,
+        source_identity=source_acr_auth_id,
     )
     reporter = choose_reporter(progress, log_is_result=as_result, live=False)
     with open_session(talk=reporter.note) as session:

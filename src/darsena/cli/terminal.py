@@ -7,6 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Iterable
+from typing import IO, AnyStr
 
 import typer
 
@@ -20,10 +21,13 @@ _SEQUENCE = re.compile(
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]")
 
 
+class PipeClosed(Exception):
+    """Whoever read the output has stopped. No OSError: the library below would end the process for one."""
+
+
 def say(text: str) -> None:
-    """A line of talk."""
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
+    """A line of talk. Raise PipeClosed when nobody reads it any more."""
+    _write(sys.stderr, text + "\n")
 
 
 def say_aside(text: str) -> None:
@@ -31,25 +35,20 @@ def say_aside(text: str) -> None:
     say(styled(text, "dim"))
 
 
-class PipeClosed(Exception):
-    """Whoever read standard output has stopped. No OSError: the library below would end the process for one."""
-
-
 def write_result(text: str) -> None:
     """Put `text` on standard output at once. Raise PipeClosed when nobody reads it any more."""
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError as error:
-        raise PipeClosed from error
+    _write(sys.stdout, text)
 
 
 def write_raw(content: bytes) -> None:
     """As write_result, byte for byte."""
+    _write(sys.stdout.buffer, content)
+
+
+def _write(stream: IO[AnyStr], content: AnyStr) -> None:
     try:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(content)
-        sys.stdout.buffer.flush()
+        stream.write(content)
+        stream.flush()
     except BrokenPipeError as error:
         raise PipeClosed from error
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -83,7 +82,7 @@ def follow_log(session: Session, runs: Runs, run_id: str, registry: str) -> str:
         for line in follower.lines():
             reporter.line(line)
     except KeyboardInterrupt:
-        sys.stderr.write("\n")
+        say("")
         say(f"the run {run_id} of {registry} goes on")
         raise Interrupted from None
     return status_of_log(follower.word)
@@ -131,14 +130,14 @@ def _report_waiting(run: Object, reporter: Reporter) -> None:
 
 def _interrupted(runs: Runs, run_id: str, registry: str) -> None:
     """Offer to cancel where a person can answer; elsewhere leave the run alone, and say how to go on."""
-    sys.stderr.write("\n")
+    say("")
     try:
         if is_interactive() and ask(f"Cancel the run {run_id}?"):
             runs.cancel(run_id)
             say(f"the run {run_id} is being canceled")
             return
     except KeyboardInterrupt:
-        sys.stderr.write("\n")
+        say("")
     except CallRefused as error:
         if error.status != 409:
             raise

@@ -21,12 +21,11 @@ _REMOTE = re.compile(r"(?:git@|git://|ssh://|https?://|oci://)|.*\.git(?:#.*)?\Z
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalContext:
     """A folder. `file_name` is what the server is to call the Dockerfile or task file: a path below the root, or the
-    name under which `extra` adds it. `rules_from` names the ignore file that holds, for the person.
+    name under which `extra` adds it.
     """
 
     root: Path
     rules: IgnoreRules
-    rules_from: Path | None
     file_name: str
     extra: tuple[ExtraFile, ...] = ()
 
@@ -56,30 +55,30 @@ def build_context(location: str, dockerfile: str | None, stdin: Callable[[], byt
     """
     root = open_folder(location)
     if dockerfile == "-":
-        rules, source = _rules(root, None)
+        rules = _rules(root, None)
         added = _added("Dockerfile", stdin())
-        return LocalContext(root=root, rules=rules, rules_from=source, file_name=added.name, extra=(added,))
+        return LocalContext(root=root, rules=rules, file_name=added.name, extra=(added,))
     path = _find(root, dockerfile or "Dockerfile", first=root if dockerfile is None else Path.cwd())
-    rules, source = _rules(root, path)
-    return _with_file(root, rules, source, path)
+    rules = _rules(root, path)
+    return _with_file(root, rules, path)
 
 
 def task_context(location: str, task_file: str | None) -> LocalContext:
     """A folder for a run. Its task file, if it has one, is looked for in the folder first."""
     root = open_folder(location)
-    rules, source = _rules(root, None)
+    rules = _rules(root, None)
     if task_file is None:
-        return LocalContext(root=root, rules=rules, rules_from=source, file_name="")
+        return LocalContext(root=root, rules=rules, file_name="")
     first = root if (root / task_file).is_file() else Path.cwd()
-    return _with_file(root, rules, source, _find(root, task_file, first=first))
+    return _with_file(root, rules, _find(root, task_file, first=first))
 
 
-def _with_file(root: Path, rules: IgnoreRules, source: Path | None, path: Path) -> LocalContext:
+def _with_file(root: Path, rules: IgnoreRules, path: Path) -> LocalContext:
     inside = _inside(root, path)
     if inside is not None and not rules.ignores(inside):
-        return LocalContext(root=root, rules=rules, rules_from=source, file_name=inside)
+        return LocalContext(root=root, rules=rules, file_name=inside)
     added = _added(path.name, _read(path))
-    return LocalContext(root=root, rules=rules, rules_from=source, file_name=added.name, extra=(added,))
+    return LocalContext(root=root, rules=rules, file_name=added.name, extra=(added,))
 
 
 def _find(root: Path, name: str, *, first: Path) -> Path:
@@ -100,14 +99,14 @@ def _inside(root: Path, path: Path) -> str | None:
     return str(PurePosixPath((folder / path.name).relative_to(root)))
 
 
-def _rules(root: Path, dockerfile: Path | None) -> tuple[IgnoreRules, Path | None]:
+def _rules(root: Path, dockerfile: Path | None) -> IgnoreRules:
     candidates = [root / ".dockerignore"]
     if dockerfile is not None:
         candidates.insert(0, dockerfile.with_name(dockerfile.name + ".dockerignore"))
     for path in candidates:
         if path.is_file():
-            return IgnoreRules.parse(_read(path).decode("utf-8", "replace")), path
-    return IgnoreRules(), None
+            return IgnoreRules.parse(_read(path).decode("utf-8", "replace"))
+    return IgnoreRules()
 
 
 def _added(name: str, content: bytes) -> ExtraFile:

@@ -13,9 +13,6 @@ from darsena.client.http import Http, read_object
 from darsena.client.shapes import Object, as_object
 from darsena.core.media_types import MANIFESTS
 
-NULL_USER = "00000000-0000-0000-0000-000000000000"
-"""The user name under which a refresh token is a password."""
-
 PAGE = 100
 
 
@@ -32,7 +29,7 @@ class LoginServer:
         self._base = f"{scheme}://{host}"
 
     def refresh_token(self) -> str:
-        """What a container client takes as the password of NULL_USER."""
+        """What a container client takes as the password of the user 00000000-0000-0000-0000-000000000000."""
         if not self._refresh_token:
             form = {
                 "grant_type": "access_token",

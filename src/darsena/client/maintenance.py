@@ -14,7 +14,6 @@ from darsena.client.http import Http, read_object
 from darsena.client.shapes import Object, as_object, as_objects
 
 BASE = "/darsena/v1/admin"
-ENDED = frozenset({"Succeeded", "Failed"})
 
 
 class MaintenanceClient:

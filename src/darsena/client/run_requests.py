@@ -25,9 +25,12 @@ class Settings:
     timeout_s: int | None = None
     agent_pool: str | None = None
     log_template: str | None = None
+    source_identity: str | None = None
+    """As whom the run signs in to its registry; only registries in ABAC mode ask for one."""
 
     def common(self, source: str | None) -> Object:
-        body: Object = {"platform": self.platform, "credentials": {}, "isArchiveEnabled": False}
+        own: Object = {} if self.source_identity is None else {"sourceRegistry": {"identity": self.source_identity}}
+        body: Object = {"platform": self.platform, "credentials": own, "isArchiveEnabled": False}
         if source is not None:
             body["sourceLocation"] = source
         if self.timeout_s is not None:

@@ -47,6 +47,10 @@ class RequestTooLarge(Problem):
         self.limit_bytes = limit_bytes
 
 
+class RequestTimedOut(Problem):
+    """The body did not come in the time that the server waits for one."""
+
+
 class RouteUnknown(Problem):
     """No route has this path."""
 
@@ -226,6 +230,10 @@ class Unavailable(Problem):
         self.retry_after_s = retry_after_s
 
 
+class DiskFailure(Unavailable):
+    """The disk does not do what it is asked to: it fails, or the server has not the right."""
+
+
 class StorageFull(Problem):
     """The disk is full: nothing was changed, reads go on."""
 
@@ -234,6 +242,8 @@ class StorageFull(Problem):
 
 class ContentCorrupt(Problem):
     """Stored bytes do not match their authentication tag or digest. Never served."""
+
+    retry_after_s = 60
 
 
 class StartFailure(Problem):

@@ -77,11 +77,12 @@ class _Task:
         """In the event loop."""
         self._end()
         if self._future.done():  # whoever waited was cancelled
-            return
-        if self._error is None:
+            self._error = None
+        elif self._error is None:
             self._future.set_result(self._value)
         else:
             self._future.set_exception(self._error)
+        del self._fn, self._error, self._future  # an error's traceback knows this task: a cycle, with all that is in it
 
 
 def _work(tasks: _Tasks) -> None:

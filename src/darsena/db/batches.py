@@ -18,6 +18,8 @@ from typing import Any, Final
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from darsena.db import dialects
+
 _LARGEST: Final = 64
 
 
@@ -61,7 +63,10 @@ class Batches:
             if self._closed:
                 raise RuntimeError("the database is closed")
             self._queue.put((work, future))
-        return await future
+        try:
+            return await future
+        finally:
+            del future, work  # an error's traceback knows this frame: a cycle, and all that hangs on it
 
     def close(self) -> None:
         """Wait for what was asked for."""
@@ -79,6 +84,8 @@ class Batches:
             if batch:
                 outcomes = self._run([work for work, _ in batch])
                 _deliver(outcomes, [future for _, future in batch])
+                del outcomes
+            del batch  # what they hold goes now, not with the next ones
             if is_last:
                 return
 
@@ -112,18 +119,20 @@ class Batches:
 
 
 def _each(connection: Connection, batch: list[Work], outcomes: list[Outcome]) -> None:
+    driver = dialects.driver_of(connection)
+    assert driver is not None
     for work in batch:
-        connection.exec_driver_sql("SAVEPOINT work")
+        dialects.tell(driver, "SAVEPOINT work")
         try:
             value, call = work.inside(connection)
         except DBAPIError as error:
             raise Undone from error
         except BaseException as error:
             outcomes.append(Outcome(error=error))
-            connection.exec_driver_sql("ROLLBACK TO work")
+            dialects.tell(driver, "ROLLBACK TO work")
         else:
             outcomes.append(Outcome(value, after_commit=call))
-        connection.exec_driver_sql("RELEASE work")
+        dialects.tell(driver, "RELEASE work")
 
 
 def _follow(outcome: Outcome) -> None:
@@ -153,9 +162,10 @@ def _deliver(outcomes: list[Outcome], futures: list[asyncio.Future[Any]]) -> Non
 
 def _settle(ended: list[tuple[asyncio.Future[Any], Outcome]]) -> None:
     for future, outcome in ended:
+        error, outcome.error = outcome.error, None  # as above: its traceback knows the outcomes
         if future.done():  # its caller was cancelled
             continue
-        if outcome.error is None:
+        if error is None:
             future.set_result(outcome.value)
         else:
-            future.set_exception(outcome.error)
+            future.set_exception(error)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
+import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextvars import ContextVar
@@ -19,18 +21,21 @@ from darsena.core.failpoints import failpoint
 from darsena.core.threads import Threads
 from darsena.db import dialects
 from darsena.db.batches import Batches, Work
+from darsena.db.kept import Kept
+from darsena.db.prepared import COUNTED, Prepared, Rows, Values
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _ATTEMPTS = 5
-_COUNTED = {"preserve_rowcount": True}
-"""Without it SQLAlchemy forgets, on PostgreSQL, how many rows an INSERT … ON CONFLICT DO NOTHING wrote."""
-
 
 Caller = tuple[str, str, str | None]
 """(actor, request id, address)"""
 SYSTEM: Caller = ("system", "", None)
+
+
+Begin = Callable[[], contextlib.AbstractContextManager[Connection]]
+"""Opens a transaction that is committed at the end of the block."""
 
 
 class Event(Protocol):
@@ -58,18 +63,27 @@ class Tx:
         self.events: list[tuple[str, Event]] = []
         """(stream, event) in the order of emission; the journal writes them as the last statements before commit."""
         self.journaled_writes: set[str] = set()
+        self.driver: sqlite3.Connection | None = dialects.driver_of(connection)
+        """SQLite's own connection, for `Prepared`."""
         self._now_us: int | None = None
         self._after_commit: list[Callable[[], None]] = []
 
     def execute(
         self, statement: Executable, parameters: dict[str, Any] | Sequence[dict[str, Any]] | None = None
     ) -> CursorResult[Any]:
-        result = self.connection.execute(statement, parameters, execution_options=_COUNTED)
+        result = self.connection.execute(statement, parameters, execution_options=COUNTED)
         if isinstance(statement, UpdateBase) and result.rowcount != 0:
             table = statement.table
             if isinstance(table, Table) and table.info.get("journaled"):
                 self.journaled_writes.add(table.name)
         return result  # type: ignore[return-value]
+
+    def run(self, statement: Prepared, values: Values) -> Rows:
+        """`execute`, for what runs often."""
+        rows = statement.run(self.connection, self.driver, values)
+        if statement.written is not None and rows.count != 0:
+            self.journaled_writes.add(statement.written)
+        return rows
 
     def emit(self, stream: str, event: Event) -> None:
         """The only way into the journal. `stream` is `registry:<uid>@<region>` or `subscription:<guid>`."""
@@ -122,6 +136,10 @@ class Database:
             dialects.make_engine(url, pool_size=2 * readers, query_only=True) if self.is_sqlite else self.engine
         )
         self._batches = Batches(self._run_together) if self.is_sqlite else None
+        self._writing = Kept(self.engine, "BEGIN IMMEDIATE")  # the writer thread's
+        self._looking_up = Kept(self.reading)
+        self._looks_up: int | None = None
+        """The thread that looks up: an event loop's."""
         self._writer = Threads(writers, "db-write")
         self._reader = Threads(readers, "db-read")
 
@@ -148,17 +166,40 @@ class Database:
         return await self._reader.start(lambda: self.read_sync(fn, *args, **kwargs))
 
     async def look_up(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """`read`, for a point look-up or two: on SQLite done at once, since handing it to a thread takes longer."""
-        if self.is_sqlite:
+        """`read`, for a function of one statement: on SQLite done at once: handing it to a thread takes longer."""
+        if not self.is_sqlite:
+            return await self.read(fn, *args, **kwargs)
+        if self._looks_up is None:
+            self._looks_up = threading.get_ident()
+        if self._looks_up != threading.get_ident():
             return self.read_sync(fn, *args, **kwargs)
-        return await self.read(fn, *args, **kwargs)
+        return self._read(self._looking_up.transaction, fn, *args, **kwargs)
 
     # --- synchronous callers (start-up, threads, tests) --------------------------------------------------------
 
     def transact_sync(self, fn: Callable[..., T], *args: Any, _caller: Caller = SYSTEM, **kwargs: Any) -> T:
+        return self._transact(self._begin, _caller, fn, args, kwargs)
+
+    def read_sync(self, fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        return self._read(self._begin_read, fn, *args, **kwargs)
+
+    def close(self) -> None:
+        if self._batches is not None:
+            self._batches.close()
+        self._writer.close()
+        self._reader.close()
+        self._writing.close()
+        self._looking_up.close()
+        self.engine.dispose()
+        self.reading.dispose()
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _transact(self, begin: Begin, caller: Caller, fn: Callable[..., T], args: Any, kwargs: Any) -> T:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                with self._begin(_caller) as tx:
+                with begin() as connection:
+                    tx = self._open(connection, caller)
                     result = fn(tx, *args, **kwargs)
                     self._finish(tx)
                 failpoint("transaction.after_commit")
@@ -176,26 +217,16 @@ class Database:
                 time.sleep(0.01 * 2**attempt)
         raise AssertionError("unreachable")
 
-    def read_sync(self, fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    def _read(self, begin: Begin, fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         try:
-            with self.reading.connect() as connection, dialects.read_only(connection):
-                return fn(Tx(connection, self.clock, actor="system", request_id=""), *args, **kwargs)
+            with begin() as connection:
+                return fn(self._open(connection, SYSTEM), *args, **kwargs)
         except DataError as error:
             raise _unstorable() from error
         except DBAPIError as error:
             if dialects.is_out_of_order(error):
                 raise Unavailable("the database does not answer") from error
             raise
-
-    def close(self) -> None:
-        if self._batches is not None:
-            self._batches.close()
-        self._writer.close()
-        self._reader.close()
-        self.engine.dispose()
-        self.reading.dispose()
-
-    # --- inside -------------------------------------------------------------------------------------------------
 
     def _describe(self, caller: Caller, fn: Callable[..., T], args: Any, kwargs: Any) -> Work:
         def inside(connection: Connection) -> tuple[T, Callable[[], None]]:
@@ -204,17 +235,22 @@ class Database:
             self._finish(tx)
             return result, tx.run_after_commit
 
-        return Work(lambda: self.transact_sync(fn, *args, _caller=caller, **kwargs), inside)
+        return Work(lambda: self._transact(self._writing.transaction, caller, fn, args, kwargs), inside)
 
     def _run_together(self, run: Callable[[Connection], None]) -> None:
-        with self.engine.connect() as connection, dialects.write(connection):
+        with self._writing.transaction() as connection:
             run(connection)
         failpoint("transaction.after_commit")
 
     @contextlib.contextmanager
-    def _begin(self, caller: Caller) -> Generator[Tx]:
+    def _begin(self) -> Generator[Connection]:
         with self.engine.connect() as connection, dialects.write(connection):
-            yield self._open(connection, caller)
+            yield connection
+
+    @contextlib.contextmanager
+    def _begin_read(self) -> Generator[Connection]:
+        with self.reading.connect() as connection, dialects.read_only(connection):
+            yield connection
 
     def _open(self, connection: Connection, caller: Caller) -> Tx:
         actor, request_id, address = caller

@@ -5,13 +5,28 @@ from __future__ import annotations
 import contextlib
 import functools
 import sqlite3
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Engine, Insert, Table, create_engine, event, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Dialect,
+    Engine,
+    Insert,
+    Subquery,
+    Table,
+    cast,
+    create_engine,
+    event,
+    func,
+    select,
+    text,
+)
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.pool import QueuePool
+from sqlalchemy.types import TypeEngine
 
 _SQLITE_PRAGMAS = (
     "PRAGMA journal_mode=WAL",
@@ -43,7 +58,8 @@ def make_engine(url: str, *, pool_size: int, query_only: bool = False) -> Engine
 
         @event.listens_for(engine, "begin")
         def _begin(connection: Connection) -> None:  # pyright: ignore[reportUnusedFunction]
-            connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.info.get("writing") else "BEGIN")
+            if not connection.info.get("kept"):  # kept.py begins by itself
+                connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.info.get("writing") else "BEGIN")
 
         return engine
     return create_engine(
@@ -73,6 +89,25 @@ def read_only(connection: Connection) -> Generator[None]:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
         yield
+
+
+def driver_of(connection: Connection) -> sqlite3.Connection | None:
+    """SQLite's own connection; None on PostgreSQL."""
+    driver = connection.connection.driver_connection
+    return driver if isinstance(driver, sqlite3.Connection) else None
+
+
+def tell(driver: sqlite3.Connection, statement: str) -> None:
+    """Execute a statement without values or rows. Raises DBAPIError."""
+    try:
+        driver.execute(statement)
+    except sqlite3.Error as error:
+        raise translate(error, statement) from error
+
+
+def translate(error: sqlite3.Error, statement: str) -> Exception:
+    """What SQLAlchemy makes of an error of SQLite's driver."""
+    return DBAPIError.instance(statement, None, error, sqlite3.Error)
 
 
 def is_retryable(error: DBAPIError) -> bool:
@@ -136,10 +171,14 @@ def insert_rows(
     """
     dialect = connection.dialect
     sql = _insert_text(dialect, statement, columns)
-    if dialect.positional:
-        connection.exec_driver_sql(sql, list(rows))
-    else:
+    driver = driver_of(connection)
+    if driver is None:
         connection.exec_driver_sql(sql, [dict(zip(columns, row, strict=True)) for row in rows])
+        return
+    try:
+        driver.executemany(sql, rows)
+    except sqlite3.Error as error:
+        raise translate(error, sql) from error
 
 
 @functools.cache
@@ -147,6 +186,22 @@ def _insert_text(dialect: Dialect, statement: Insert, columns: tuple[str, ...]) 
     """Statements are few and live as long as the process."""
     assert columns == tuple(column.name for column in statement.table.c if column.name in columns)
     return str(statement.compile(dialect=dialect, column_keys=list(columns)))
+
+
+def rows_of_json(
+    dialect: str, name: str, document: ColumnElement[str], columns: Mapping[str, TypeEngine[Any]]
+) -> Subquery:
+    """The rows of a JSON array of arrays as a table. A statement over many values runs through at once: where each has
+    one of its own, every single one waits for its turn in Python."""
+    if dialect == "postgresql":
+        from sqlalchemy.dialects.postgresql import JSONB  # as above
+
+        row = func.jsonb_array_elements(cast(document, JSONB)).table_valued("value").c.value
+        values = [cast(row.op("->>")(place), type_) for place, type_ in enumerate(columns.values())]
+    else:
+        row = func.json_each(document).table_valued("value").c.value
+        values = [func.json_extract(row, f"$[{place}]", type_=type_) for place, type_ in enumerate(columns.values())]
+    return select(*(value.label(column) for value, column in zip(values, columns, strict=True))).subquery(name)
 
 
 def prepare_locking(statement: Any) -> ByDialect:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from darsena.engine.port import StepFault
 
 _DIRECTIVE = re.compile(r"#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*\Z")
-_HEREDOC = re.compile(r"<<(-?)([\"']?)([A-Za-z_][A-Za-z0-9_]*)\2")
+_HEREDOC = re.compile(r"\d*<<(-?)([\"']?)([A-Za-z_][A-Za-z0-9_]*)\2")
 _VARIABLE = re.compile(
     r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?::?([-+?])((?:[^{}\\]|\\.|\{[^{}]*\})*))?\})"
 )
@@ -28,6 +28,7 @@ class Instruction:
     flags: tuple[tuple[str, str], ...]
     text: str
     """What stands after the flags, continuations joined; a heredoc's lines are not in it."""
+    has_heredoc: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,8 @@ class DockerfileScan:
     """All images that are needed, in order of appearance, each once; without `scratch`."""
     runs: bool
     """Whether anything is executed (RUN)."""
+    heredoc_line: int | None
+    """Where the first heredoc is, if there is one."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,6 +63,7 @@ class _Stage:
     uses: list[int] = field(default_factory=list[int])
     images: list[Base] = field(default_factory=list[Base])
     runs: bool = False
+    heredoc_lines: list[int] = field(default_factory=list[int])
 
 
 def scan(text: str, arguments: Mapping[str, str], platform: str, target: str | None = None) -> DockerfileScan:
@@ -87,6 +91,7 @@ def scan(text: str, arguments: Mapping[str, str], platform: str, target: str | N
         runtime=origin.reference,
         bases=tuple(bases.values()),
         runs=any(stages[index].runs for index in needed),
+        heredoc_line=min((line for index in needed for line in stages[index].heredoc_lines), default=None),
     )
 
 
@@ -108,9 +113,9 @@ def parse(text: str) -> Iterator[Instruction]:
         instruction = _split(joined.strip(), first + 1)
         if instruction is None:
             continue
-        if instruction.name in _HEREDOC_INSTRUCTIONS:
-            index = _skip_heredocs(joined, lines, index)
-        yield instruction
+        heredocs = _find_heredocs(instruction)
+        index = _skip_heredocs(heredocs, lines, index)
+        yield replace(instruction, has_heredoc=bool(heredocs))
 
 
 def expand(text: str, variables: Mapping[str, str]) -> str:
@@ -154,12 +159,20 @@ def _split(text: str, line: int) -> Instruction | None:
     return Instruction(line=line, name=name.upper(), flags=tuple(flags), text=rest.strip())
 
 
-def _skip_heredocs(text: str, lines: list[str], index: int) -> int:
-    for match in _HEREDOC.finditer(text):
+def _find_heredocs(instruction: Instruction) -> list[tuple[str, bool]]:
+    """The word that ends each, and whether tabs before it count for nothing. `1<<N` inside of a word is none."""
+    if instruction.name not in _HEREDOC_INSTRUCTIONS:
+        return []
+    found = (_HEREDOC.fullmatch(word) for word in _words(instruction.text))
+    return [(match[3], bool(match[1])) for match in found if match]
+
+
+def _skip_heredocs(heredocs: list[tuple[str, bool]], lines: list[str], index: int) -> int:
+    for end, has_tabs in heredocs:
         while index < len(lines):
-            line = lines[index].lstrip("\t") if match[1] else lines[index]
+            line = lines[index].lstrip("\t") if has_tabs else lines[index]
             index += 1
-            if line.rstrip("\r") == match[3]:
+            if line.rstrip("\r") == end:
                 break
     return index
 
@@ -216,6 +229,8 @@ def _note_uses(instruction: Instruction, stages: list[_Stage], variables: Mappin
     stage = stages[-1]
     if instruction.name == "RUN":
         stage.runs = True
+    if instruction.has_heredoc:
+        stage.heredoc_lines.append(instruction.line)
     for source in _sources(instruction):
         reference = expand(_unquote(source), variables)
         index = _find_stage(stages[:-1], reference, numbers=True)

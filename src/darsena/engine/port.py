@@ -13,6 +13,8 @@ from typing import Literal, Protocol
 
 OutputSink = Callable[[bytes], None]
 Mode = Literal["dedicated-user", "rootless", "root", "none"]
+HEREDOCS = "heredocs"
+"""A feature: Dockerfiles may have them."""
 
 
 class EngineFault(Exception):
@@ -112,7 +114,6 @@ class BuildSpec:
     options: tuple[str, ...] = ()
     """Further options of the tool that the step's parser has allowed (`--shm-size=…`, `--ulimit=…`)."""
     environment: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
-    ignore_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -135,8 +135,9 @@ def _list_rights(holder: Holder, facts: RegistryFacts) -> frozenset[str]:
             mine = facts.admin_enabled and holder.registry_uid == facts.uid
             return _EVERYTHING if mine else frozenset()
         case "run":
-            mine = holder.registry_uid == facts.uid and not facts.abac
-            return frozenset({PULL, PUSH, METADATA_READ}) if mine else frozenset()
+            if holder.registry_uid != facts.uid:
+                return frozenset()
+            return _list_role_rights(holder, facts) if facts.abac else frozenset({PULL, PUSH, METADATA_READ})
         case "anonymous":
             return frozenset({PULL, METADATA_READ}) if facts.anonymous_pull else frozenset()
         case "token":
@@ -155,8 +156,9 @@ def _list_role_rights(holder: Holder, facts: RegistryFacts) -> frozenset[str]:
 
 
 def _list_conditional(holder: Holder, facts: RegistryFacts) -> list[ConditionalGrant]:
-    """What roles under a condition give: it is asked for each repository."""
-    if not (holder.enabled and holder.principal.is_entra):
+    """What roles under a condition give: it is asked for each repository. A run has those of its caller."""
+    is_run = holder.principal.kind == "run" and holder.registry_uid == facts.uid and facts.abac
+    if not (holder.enabled and (holder.principal.is_entra or is_run)):
         return []
     return [
         ConditionalGrant(REPOSITORY, worth - _LISTS, _make_holds(condition, action))

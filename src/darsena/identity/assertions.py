@@ -22,7 +22,8 @@ LEEWAY_S: Final = 300
 """Clocks of clients are not ours."""
 MAX_LIFETIME_S: Final = 24 * 3600
 _MAX_BYTES: Final = 32 * 1024
-_FORM: Final = re.compile(r"[A-Za-z0-9_-]{1,16384}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{1,2048}\Z")
+_FORM: Final = re.compile(r"[A-Za-z0-9_-]{1,16384}={0,2}\.[A-Za-z0-9_-]+={0,2}\.[A-Za-z0-9_-]{1,2048}={0,2}\Z")
+"""With the padding that azure-identity's asynchronous clients leave on each part."""
 _GUID: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\Z")
 
 
@@ -139,4 +140,5 @@ def _verify(assertion: str, algorithm: str, der: bytes) -> None:
 
 
 def _decode(part: str) -> bytes:
+    part = part.rstrip("=")
     return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))

@@ -122,7 +122,7 @@ def get_role(role_definition_id: str) -> Role:
     role = find_role(role_definition_id)
     if role is None:
         raise RequestInvalid(
-            f"The specified role definition with ID '{role_definition_id[-64:]}' does not exist.",
+            f"The specified role definition with ID '{role_definition_id.rpartition('/')[2][:64]}' does not exist.",
             "properties.roleDefinitionId",
             code="RoleDefinitionDoesNotExist",
         )

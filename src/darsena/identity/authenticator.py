@@ -131,6 +131,21 @@ class Authenticator:
         limit = decide(identity.holder, facts, identity.ceiling)
         return limit if requested is None else restrict(limit, requested)
 
+    def may_ask_for(self, facts: RegistryFacts, authorization: bytes | None, scope: ScopeRequest) -> bool:
+        """Whether the owner of an access token would get this scope too, had they asked the token service for it.
+
+        False for what is no access token: a password reaches as far as it can. Raises Unauthenticated.
+        """
+        parsed = None if authorization is None else parse_authorization(authorization)
+        if not isinstance(parsed, BearerToken):
+            return False
+        claims = self._tokens.open_access(facts, parsed.token)
+        holder = self._holders.get_bearer(claims.darsena, claims.sub)
+        granted = decide(holder, facts, [scope])
+        return not claims.darsena.narrowed and all(
+            granted.allows(scope.type, scope.name, action) for action in scope.actions
+        )
+
     # --- inside -----------------------------------------------------------------------------------------------------
 
     def _identify(self, facts: RegistryFacts, holder: Holder, claims: AccessClaims | RefreshClaims) -> Identity:

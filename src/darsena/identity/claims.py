@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from darsena.identity.model import ScopeRequest
+
+RowId = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+"""What a database takes for a row's number. Those of run credentials are negative."""
 
 
 class Bearer(msgspec.Struct, frozen=True, kw_only=True):
     """Whose token it is. `credential` is the uid of the secret at its root: without that secret the token is void."""
 
     kind: str
-    id: int
+    id: RowId
     version: int
     credential: str
 
 
-class RegistryBearer(Bearer, frozen=True, kw_only=True):
+class RegistryBearer(Bearer, frozen=True, kw_only=True, omit_defaults=True):
     registry: str
     """The registry's uid: a registry made anew under the same name accepts nothing of the old one."""
+    narrowed: bool = False
+    """Of an access token that was made from another: with what it was made from no more is to be had."""
 
 
 class AccessEntry(msgspec.Struct, frozen=True, kw_only=True):

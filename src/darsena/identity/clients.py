@@ -74,7 +74,8 @@ def _split(uri: str) -> SplitResult | None:
     if (
         len(uri) > MAX_REDIRECT_BYTES
         or not uri.isascii()
-        or any(char <= " " or char in "\"'<>\\^`{|};," for char in uri)
+        or not uri.isprintable()
+        or any(char in " \"'<>\\^`{|};," for char in uri)
     ):
         return None
     try:

@@ -144,16 +144,8 @@ class Directory:
         shown = check_display_name(name)
 
         def create(tx: Tx) -> tuple[Entry, NewSecret | None]:
-            principal = store.insert_principal(
-                tx,
-                object_id=new_guid(),
-                kind="service_principal",
-                name=shown,
-                tenant_id=self._tenant_id,
-                client_id=new_guid(),
-            )
-            self._tell_created(tx, principal)
-            secret = self._keys.put_secret(tx, principal, "secret", secret_lifetime_s) if with_secret else None
+            principal = self.insert_service_principal(tx, shown)
+            secret = self.put_secret(tx, principal, secret_lifetime_s) if with_secret else None
             for certificate in certificates:
                 self._keys.add_certificate(tx, principal, certificate)
             if redirect_uris:
@@ -161,6 +153,23 @@ class Directory:
             return self._assign(tx, principal, roles), secret
 
         return await self._db.transact(create)
+
+    def insert_service_principal(self, tx: Tx, name: str) -> Principal:
+        """One step of a transaction."""
+        principal = store.insert_principal(
+            tx,
+            object_id=new_guid(),
+            kind="service_principal",
+            name=name,
+            tenant_id=self._tenant_id,
+            client_id=new_guid(),
+        )
+        self._tell_created(tx, principal)
+        return principal
+
+    def put_secret(self, tx: Tx, principal: Principal, lifetime_s: int | None = None) -> NewSecret:
+        """One step of a transaction: the secret that is made first, or instead of it a new one."""
+        return self._keys.put_secret(tx, principal, "secret", lifetime_s)
 
     def _assign(self, tx: Tx, principal: Principal, roles: Sequence[RoleGrant]) -> Entry:
         for grant in roles:
@@ -229,7 +238,7 @@ class Directory:
             principal = self._get(tx, name, ("service_principal",)).principal
             for secret in directory_store.list_secrets(tx, principal.id):
                 directory_store.delete_secret(tx, principal.id, secret.uid)
-            made = self._keys.put_secret(tx, principal, "secret", secret_lifetime_s)
+            made = self.put_secret(tx, principal, secret_lifetime_s)
             return self._read_entry(tx, principal.object_id, ("service_principal",)), made
 
         return await self._db.transact(reset)

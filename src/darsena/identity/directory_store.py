@@ -13,7 +13,7 @@ from darsena.db.dialects import insert_ignore, lock_for_update
 from darsena.identity.certificates import Certificate
 from darsena.identity.model import Principal, PrincipalKind
 from darsena.identity.sign_in_tables import certificate, redirect_uri
-from darsena.identity.store import ENABLED
+from darsena.identity.store import ENABLED, read_principal
 from darsena.identity.tables import credential, principal, role_assignment
 
 
@@ -107,17 +107,7 @@ def _find(tx: Tx, here: ColumnElement[bool], *, lock: bool = False) -> StoredPri
 
 
 def _principal(row: Row[Any]) -> StoredPrincipal:
-    found = Principal(
-        id=row.id,
-        object_id=row.object_id,
-        kind=row.kind,
-        name=row.name,
-        client_id=row.client_id,
-        user_name=row.user_name,
-        tenant_id=row.tenant_id,
-        version=row.version,
-    )
-    return StoredPrincipal(principal=found, is_enabled=row.status == ENABLED, created_at=row.created_at)
+    return StoredPrincipal(principal=read_principal(row), is_enabled=row.status == ENABLED, created_at=row.created_at)
 
 
 # --- certificates ---------------------------------------------------------------------------------------------------

@@ -168,6 +168,12 @@ class Grants:
                 return True
         return action == "untag" and self.allows(type_, name, "delete")
 
+    def list_names(self, type_: str, action: str) -> tuple[list[str], bool]:
+        """The names on which the action was granted one by one, and whether there may be others besides."""
+        names = [name for (type_of, name), actions in self._exact.items() if type_of == type_ and action in actions]
+        wider = any(type_of == type_ and action in actions for type_of, _, actions in self._patterns)
+        return names, wider or any(grant.type == type_ and action in grant.actions for grant in self.conditional)
+
     def __bool__(self) -> bool:
         return bool(self.entries or self.conditional)
 

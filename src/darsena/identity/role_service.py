@@ -41,10 +41,10 @@ class RoleRequest:
 class RoleService:
     """Of one subscription."""
 
-    def __init__(self, db: Database, *, stream: str, subscription_scope: str, on_changed: Callable[[], None]) -> None:
+    def __init__(self, db: Database, assignments: Assignments, *, subscription_scope: str) -> None:
         self._db = db
+        self._assignments = assignments
         self._subscription_scope = subscription_scope
-        self._assignments = Assignments(stream, on_changed=on_changed)
 
     async def put(self, request: RoleRequest, find_scope: FindScope) -> tuple[StoredAssignment, bool]:
         """The assignment and whether it is new. Raises Conflict when the principal holds the role there already,
@@ -65,6 +65,10 @@ class RoleService:
     ) -> list[StoredAssignment]:
         """Held at this ARM scope or above it, and (with `with_below`) below it; of one principal, or of all."""
         return await self._db.read(_list_around, scope, with_below, None if object_id is None else object_id.lower())
+
+    def forget_scope(self, tx: Tx, scope: str) -> None:
+        """With an ARM resource go the roles held at it and below: one made anew with the same id starts without."""
+        self._assignments.forget_scope(tx, scope)
 
     # --- inside -----------------------------------------------------------------------------------------------------
 

@@ -17,9 +17,9 @@ from darsena.identity.directory import Directory
 from darsena.identity.hashing import PersonPasswords, SecretHasher
 from darsena.identity.holders import Holders
 from darsena.identity.managed import ManagedIdentities
+from darsena.identity.owner import Owner
 from darsena.identity.role_service import RoleService
 from darsena.identity.runs import RunCredentials
-from darsena.identity.service import IdentityService
 from darsena.identity.sign_ins import SignIns
 from darsena.identity.signing import SigningKeys
 from darsena.identity.throttle import Throttle
@@ -30,7 +30,7 @@ from darsena.storage.keyring import SYSTEM, Keyring
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdentityRoom:
-    service: IdentityService
+    owner: Owner
     roles: RoleService
     authenticator: Authenticator
     arm: ArmGate
@@ -82,26 +82,21 @@ def make_identity(
     people = PersonPasswords()
     credentials = Credentials(db, hasher, passwords, people, Throttle(db.clock), tenant_id)
     audiences = Audiences(control_url)
-    service = IdentityService(db, hasher, runs, holders, people, tenant_id=tenant_id, subscription_id=subscription_id)
-    stream = subscription_stream(subscription_id)
+    stream, scope = subscription_stream(subscription_id), f"/subscriptions/{subscription_id}"
+    assignments = Assignments(stream, on_changed=holders.forget)
     directory = Directory(
         db,
         hasher,
         people,
-        Assignments(stream, on_changed=holders.forget),
+        assignments,
         tenant_id=tenant_id,
-        scope=f"/subscriptions/{subscription_id}",
+        scope=scope,
         stream=stream,
         on_changed=holders.forget,
     )
     return IdentityRoom(
-        service=service,
-        roles=RoleService(
-            db,
-            stream=subscription_stream(subscription_id),
-            subscription_scope=f"/subscriptions/{subscription_id}",
-            on_changed=holders.forget,
-        ),
+        owner=Owner(db, directory, assignments, scope=scope),
+        roles=RoleService(db, assignments, subscription_scope=scope),
         authenticator=Authenticator(db, tokens, credentials, holders, audiences),
         arm=ArmGate(tokens, holders, audiences),
         tokens=tokens,

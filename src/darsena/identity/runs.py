@@ -21,9 +21,11 @@ class RunCredentials:
         self._hasher = hasher
         self._on_changed = on_changed
 
-    def create(self, tx: Tx, registry_uid: str, run_uid: str, lifetime_s: int) -> tuple[str, str]:
-        """(user name, password): pull, push and metadata_read on every repository of the registry. What the run had
-        before stops."""
+    def create(
+        self, tx: Tx, registry_uid: str, run_uid: str, lifetime_s: int, *, caller: str | None = None
+    ) -> tuple[str, str]:
+        """(user name, password): pull, push and metadata_read on every repository of the registry. While it is in ABAC
+        mode: what the caller, an object id, may do there; nothing without one. What the run had before stops."""
         secret = new_secret()
         store.put_run_credential(
             tx,
@@ -32,6 +34,7 @@ class RunCredentials:
             uid=new_uid(),
             hash_=self._hasher.hash(secret),
             expires_at=tx.now_us + lifetime_s * 1_000_000,
+            caller=caller,
         )
         tx.after_commit(self._on_changed)
         return f"{USER_PREFIX}{run_uid}", secret

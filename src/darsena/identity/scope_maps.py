@@ -92,7 +92,9 @@ def parse_actions(texts: Iterable[str]) -> tuple[str, ...]:
         if not (_parse(action) or _GATEWAY.match(action)):
             raise RequestInvalid(
                 f"The action '{action[:300]}' is invalid: write repositories/<repository>/<content|metadata>/"
-                "<read|write|delete>, where <repository> is a name, a name followed by /*, or *.",
+                "<read|write|delete>, where <repository> is a name, a name followed by /*, or *; or "
+                "gateway/<connected registry>/<config|message>/<read|write>, where its name has 5 to 50 letters and "
+                "digits.",
                 "properties.actions",
             )
     return actions

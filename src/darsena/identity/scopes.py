@@ -6,7 +6,7 @@ cannot be understood is ignored: unknown types and actions, missing parts, names
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 from darsena.identity.model import ANY, ScopeRequest
@@ -76,12 +76,3 @@ def _parse(text: str) -> ScopeRequest | None:
 
 def sort_actions(actions: Iterable[str]) -> list[str]:
     return sorted(actions, key=lambda action: (_ORDER.get(action, len(_ORDER)), action))
-
-
-def render_scope(scope: ScopeRequest) -> str:
-    """As a challenge writes it."""
-    return f"{scope.type}:{scope.name}:{','.join(sort_actions(scope.actions))}"
-
-
-def render_scopes(scopes: Sequence[ScopeRequest]) -> str:
-    return " ".join(render_scope(scope) for scope in scopes)

@@ -92,14 +92,14 @@ def insert_principal(
         "created_at": tx.now_us,
     }
     row = tx.execute(insert(principal).values(values).returning(principal)).one()
-    return _principal(row)
+    return read_principal(row)
 
 
 def find_principal_row(tx: Tx, object_id: str) -> tuple[Principal, bool] | None:
     """The principal and whether it is enabled; held against other writers until the end of the transaction."""
     query = lock_for_update(tx.dialect, select(principal).where(principal.c.object_id == object_id))
     row = tx.execute(query).first()
-    return None if row is None else (_principal(row), row.status == ENABLED)
+    return None if row is None else (read_principal(row), row.status == ENABLED)
 
 
 def list_principal_names(tx: Tx, object_ids: Collection[str]) -> dict[str, tuple[str, str]]:
@@ -110,19 +110,19 @@ def list_principal_names(tx: Tx, object_ids: Collection[str]) -> dict[str, tuple
 
 def find_by_client_id(tx: Tx, client_id: str) -> Principal | None:
     row = tx.execute(select(principal).where(principal.c.client_id == client_id)).first()
-    return None if row is None else _principal(row)
+    return None if row is None else read_principal(row)
 
 
 def find_by_user_name(tx: Tx, tenant_id: str, user_name: str) -> Principal | None:
     here = (principal.c.tenant_id == tenant_id) & (principal.c.user_name == user_name)
     row = tx.execute(select(principal).where(here)).first()
-    return None if row is None else _principal(row)
+    return None if row is None else read_principal(row)
 
 
 def find_admin(tx: Tx, registry_uid: str) -> Principal | None:
     here = (principal.c.registry_uid == registry_uid) & (principal.c.kind == "admin")
     row = tx.execute(select(principal).where(here)).first()
-    return None if row is None else _principal(row)
+    return None if row is None else read_principal(row)
 
 
 def set_status(tx: Tx, principal_id: int, status: str) -> int:
@@ -148,7 +148,7 @@ def delete_registry_principals(tx: Tx, registry_uid: str) -> None:
     tx.execute(delete(run_credential).where(run_credential.c.registry_uid == registry_uid))
 
 
-def _principal(row: Row[Any]) -> Principal:
+def read_principal(row: Row[Any]) -> Principal:
     return Principal(
         id=row.id,
         object_id=row.object_id,
@@ -168,11 +168,11 @@ def find_holder(tx: Tx, principal_id: int, tenant_id: str) -> Holder | None:
     """A principal with what it holds, by the id that is unique among all kinds."""
     if principal_id < 0:
         run = tx.execute(select(run_credential).where(run_credential.c.id == -principal_id)).first()
-        return None if run is None else _run_holder(run, tenant_id)
+        return None if run is None else _run_holder(tx, run, tenant_id)
     row = tx.execute(select(principal).where(principal.c.id == principal_id)).first()
     if row is None:
         return None
-    found = _principal(row)
+    found = read_principal(row)
     return Holder(
         principal=found,
         enabled=row.status == ENABLED,
@@ -204,12 +204,16 @@ def _list_roles_of(tx: Tx, principal_id: int) -> tuple[RoleAssignment, ...]:
     )
 
 
-def _run_holder(row: Row[Any], tenant_id: str) -> Holder:
+def _run_holder(tx: Tx, row: Row[Any], tenant_id: str) -> Holder:
+    """With the roles that its caller has now, where the run has a caller's rights."""
+    enabled = (principal.c.object_id == row.caller) & (principal.c.status == ENABLED)
+    caller = None if row.caller is None else tx.execute(select(principal.c.id).where(enabled)).scalar()
     return Holder(
         principal=Principal(
             id=-row.id, object_id=row.run_uid, kind="run", name=f"run.{row.run_uid}", tenant_id=tenant_id
         ),
         registry_uid=row.registry_uid,
+        assignments=() if caller is None else _list_roles_of(tx, caller),
         credentials=((row.uid, row.expires_at),),
     )
 
@@ -254,7 +258,9 @@ def list_admin_passwords(tx: Tx, registry_uid: str) -> list[tuple[str, str, byte
     return [(row.slot, row.uid, row.sealed) for row in tx.execute(mine.order_by(admin_password.c.slot))]
 
 
-def put_run_credential(tx: Tx, run_uid: str, registry_uid: str, *, uid: str, hash_: str, expires_at: int) -> None:
+def put_run_credential(
+    tx: Tx, run_uid: str, registry_uid: str, *, uid: str, hash_: str, expires_at: int, caller: str | None
+) -> None:
     """Create, or replace that of an earlier attempt of the same run."""
     delete_run_credential(tx, run_uid)
     values: dict[str, Any] = {
@@ -264,6 +270,7 @@ def put_run_credential(tx: Tx, run_uid: str, registry_uid: str, *, uid: str, has
         "hash": hash_,
         "expires_at": expires_at,
         "created_at": tx.now_us,
+        "caller": caller,
     }
     tx.execute(insert(run_credential).values(values))
 
@@ -279,7 +286,7 @@ def delete_expired_run_credentials(tx: Tx) -> int:
 def find_run(tx: Tx, run_uid: str, tenant_id: str) -> tuple[Holder, str] | None:
     """The run's holder and the hash of its password."""
     row = tx.execute(select(run_credential).where(run_credential.c.run_uid == run_uid)).first()
-    return None if row is None else (_run_holder(row, tenant_id), row.hash)
+    return None if row is None else (_run_holder(tx, row, tenant_id), row.hash)
 
 
 # --- role assignments -----------------------------------------------------------------------------------------------

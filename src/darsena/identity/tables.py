@@ -99,6 +99,7 @@ run_credential = Table(
     Column("hash", String, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("caller", String(36)),  # the object id of who scheduled the run, where its rights are the run's
     UniqueConstraint("run_uid"),
     Index(None, "registry_uid"),
     Index(None, "expires_at"),

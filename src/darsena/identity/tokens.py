@@ -244,6 +244,7 @@ def _registry_bearer(facts: RegistryFacts, identity: Identity) -> RegistryBearer
         version=principal.version,
         credential=identity.credential,
         registry=facts.uid,
+        narrowed=identity.ceiling is not None,
     )
 
 

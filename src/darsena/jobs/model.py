@@ -24,9 +24,7 @@ class Job:
     status: JobStatus
     attempt: int
     fence: int
-    run_after_us: int
     last_error: str | None
-    finished_at_us: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from darsena.db import Tx
 from darsena.jobs import store
 from darsena.jobs.lease import lease_now_us
-from darsena.jobs.model import Job, JobStatus
 from darsena.jobs.wake import Wake
 
 WAKE = Wake()
@@ -24,19 +23,6 @@ def enqueue(tx: Tx, kind: str, key: str, body: bytes = b"", *, run_after_us: int
     if is_new:
         tx.after_commit(WAKE.notify)
     return is_new
-
-
-def retry_failed(tx: Tx, id_: int) -> bool:
-    """Run a job again that failed for good. False when there is none with this id."""
-    was_failed = store.requeue(tx, id_, lease_now_us(tx))
-    if was_failed:
-        tx.after_commit(WAKE.notify)
-    return was_failed
-
-
-def list_jobs(tx: Tx, *, status: JobStatus | None = None, after_id: int = 0, limit: int = 100) -> list[Job]:
-    """In the order in which they were enqueued."""
-    return store.list_jobs(tx, status=status, after_id=after_id, limit=limit)
 
 
 def prune(tx: Tx) -> int:

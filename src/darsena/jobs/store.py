@@ -100,28 +100,9 @@ def give_back(tx: Tx, claimed: Job, owner: str) -> bool:
     return _write(tx, claimed, owner, status="Queued", owner=None, lease_until=None, attempt=job.c.attempt - 1)
 
 
-def requeue(tx: Tx, id_: int, now_us: int) -> bool:
-    """Give a failed job a fresh set of attempts. False when there is no such failed job."""
-    values = {"status": "Queued", "attempt": 0, "run_after": now_us, "finished_at": None}
-    statement = update(job).where(job.c.id == id_, job.c.status == "Failed").values(**values)
-    return tx.execute(statement.returning(job.c.id)).one_or_none() is not None
-
-
 def delete_finished(tx: Tx, status: JobStatus, before_us: int) -> int:
     statement = delete(job).where(job.c.status == status, job.c.finished_at < before_us)
     return len(tx.execute(statement.returning(job.c.id)).all())
-
-
-def find(tx: Tx, kind: str, key: str) -> Job | None:
-    row = tx.execute(select(job).where(job.c.kind == kind, job.c.key == key)).one_or_none()
-    return None if row is None else _job(row)
-
-
-def list_jobs(tx: Tx, *, status: JobStatus | None = None, after_id: int = 0, limit: int = 100) -> list[Job]:
-    statement = select(job).where(job.c.id > after_id).order_by(job.c.id).limit(limit)
-    if status is not None:
-        statement = statement.where(job.c.status == status)
-    return [_job(row) for row in tx.execute(statement)]
 
 
 def _is_due(now_us: int) -> Any:
@@ -145,7 +126,5 @@ def _job(row: Row[Any]) -> Job:
         status=row.status,
         attempt=row.attempt,
         fence=row.fence,
-        run_after_us=row.run_after,
         last_error=row.last_error,
-        finished_at_us=row.finished_at,
     )

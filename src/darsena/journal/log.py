@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, bindparam, func, insert, select, update
+from sqlalchemy import Row, bindparam, insert, select, update
 
-from darsena.db import Tx
+from darsena.db import Prepared, Tx
 from darsena.db.dialects import insert_ignore, insert_rows
 from darsena.journal.events import encode
 from darsena.journal.tables import journal, journal_head
@@ -31,7 +31,7 @@ class Entry:
         return msgspec.json.decode(self.body, type=dict[str, Any])
 
 
-_ADVANCE = (
+_ADVANCE = Prepared(
     update(journal_head)
     .where(journal_head.c.stream == bindparam("which"))
     .values(seq=journal_head.c.seq + bindparam("count"))
@@ -61,10 +61,10 @@ def append(tx: Tx) -> None:
 
 
 def _advance(tx: Tx, stream: str, count: int) -> int:
-    last = tx.execute(_ADVANCE, {"which": stream, "count": count}).scalar()
+    last = tx.run(_ADVANCE, {"which": stream, "count": count}).scalar()
     if last is None:
         tx.execute(insert_ignore(tx.dialect, journal_head, {"stream": stream, "seq": 0, "floor": 0}))
-        last = tx.execute(_ADVANCE, {"which": stream, "count": count}).scalar()
+        last = tx.run(_ADVANCE, {"which": stream, "count": count}).scalar()
     assert isinstance(last, int)
     return last
 
@@ -96,10 +96,3 @@ def _entry(row: Row[Any]) -> Entry:
         at_us=row.at,
         address=row.address,
     )
-
-
-def get_head(tx: Tx, stream: str) -> int:
-    """The newest seq; 0 for a stream that has no entry yet."""
-    return tx.execute(
-        select(func.coalesce(func.max(journal_head.c.seq), 0)).where(journal_head.c.stream == stream)
-    ).scalar_one()

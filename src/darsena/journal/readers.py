@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy import func, select, update
 
-from darsena.db import Database, Tx
+from darsena.db import Tx
 from darsena.db.dialects import insert_ignore, lock_for_update
 from darsena.journal.log import Entry, list_entries
 from darsena.journal.tables import cursor, journal, journal_head
@@ -43,15 +43,6 @@ def read_batch(tx: Tx, reader: str, stream: str, apply: Apply, *, limit: int = 5
         apply(tx, batch)
         tx.execute(update(cursor).where(here).values(seq=batch[-1].seq))
     return len(batch)
-
-
-async def catch_up(db: Database, reader: str, prefix: str, apply: Apply) -> int:
-    """Bring one reader up to the head of every stream with this prefix; returns the number of entries applied."""
-    total = 0
-    for stream in await db.read(list_lagging_streams, reader, prefix):
-        while count := await db.transact(read_batch, reader, stream, apply):
-            total += count
-    return total
 
 
 def trim(tx: Tx, *, older_than_us: int, hard_cap_us: int) -> int:

@@ -1,4 +1,4 @@
-"""How the HTTP server's memory is kept, said before its process begins."""
+"""How the HTTP server's memory is kept, said before it is loaded."""
 
 from __future__ import annotations
 

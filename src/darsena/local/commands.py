@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from darsena.local import allocator, offline
+from darsena.cli.terminal import say, write_result
+from darsena.local import offline
 from darsena.local.where import DEFAULT_DATA, data_folder, open_folder, served_folder
 
 Data = Annotated[
@@ -63,7 +64,6 @@ def serve(
         "log.level": log_level,
     }
     order = {"data": str(data_folder(data)), "flags": {key: value for key, value in flags.items() if value is not None}}
-    os.environ.setdefault(allocator.VARIABLE, allocator.VALUE)
     # A fresh process image: the supervisor keeps nothing of what reading a command line needs.
     os.execv(sys.executable, [sys.executable, "-m", "darsena.local.serve", json.dumps(order)])  # noqa: S606
 
@@ -79,18 +79,15 @@ def trust(
 
     Example: darsena trust
     """
-    from darsena.local.trust import list_registries, make_trust
+    from darsena.local.trust import list_labels, make_trust
 
     folder, marker = open_folder(data)
     tool = make_trust(marker.addresses, folder.ca_file, marker.stamp_uid)
-    lines = tool.undo() if undo else tool.apply([*(registry or []), *list_registries(folder)])
+    lines = tool.undo() if undo else tool.apply([*(registry or []), *list_labels(folder)])
     for line in lines or ["nothing to change: it is as it should be"]:
-        typer.echo(line, err=True)
+        say(line)
     if os.geteuid() != 0 and not undo:
-        typer.echo(
-            "not root: only your own podman, buildah and skopeo were changed. `sudo darsena trust` does the rest",
-            err=True,
-        )
+        say("not root: only your own podman, buildah and skopeo were changed. `sudo darsena trust` does the rest")
 
 
 def doctor(
@@ -101,7 +98,8 @@ def doctor(
 
     findings = examine(served_folder(data))
     as_json = output == "json" or (not output and not sys.stdout.isatty())
-    typer.echo(json.dumps([finding.as_dict() for finding in findings], indent=2) if as_json else render(findings))
+    text = json.dumps([finding.as_dict() for finding in findings], indent=2) if as_json else render(findings)
+    write_result(text + "\n")
     raise typer.Exit(1 if any(finding.level == "fault" for finding in findings) else 0)
 
 
@@ -113,11 +111,11 @@ def config_show(
 
     values = settings.describe(settings.from_environment(served_folder(data)))
     if output == "json" or (not output and not sys.stdout.isatty()):
-        typer.echo(json.dumps(values, indent=2))
+        write_result(json.dumps(values, indent=2) + "\n")
         return
     width = max(len(key) for key in values)
     for key, value in values.items():
-        typer.echo(f"{key:<{width}}  {value if value != '' else '(default)'}")
+        write_result(f"{key:<{width}}  {value if value != '' else '(default)'}\n")
 
 
 def owner_reset(data: Data = None) -> None:
@@ -131,6 +129,6 @@ def owner_reset(data: Data = None) -> None:
     folder, marker = open_folder(data)
     with take_lock(folder):
         rooms = open_rooms(folder.root, {})
-        asyncio.run(rewrite_owner_file(rooms.identity.service, folder, marker, rooms.stamp))
+        asyncio.run(rewrite_owner_file(rooms.identity.owner, folder, marker, rooms.stamp))
         rooms.db.close()
-    typer.echo(f"the owner has a new secret: {folder.owner}", err=True)
+    say(f"the owner has a new secret: {folder.owner}")

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import secrets
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -16,8 +17,10 @@ from darsena.local.addresses import Addresses, Scheme
 FORMAT_VERSION = 1
 DatabaseKind = Literal["sqlite", "postgresql"]
 
-_OURS = ("lock", "darsena.toml")
-"""What may lie in a folder that is not made yet."""
+_OURS = ("lock", "darsena.toml", "lost+found")
+"""What may lie in a folder that is not made yet; the last one in a disk's root."""
+_HALF_MADE = (*_OURS, "keys", "tls", "db", "keys/agent.token", "keys/agent.token.new", "darsena.json.new")
+"""What a crash of `Folder.make` leaves at most: it is made again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,16 +65,18 @@ class Folder:
         self.owner = root / "owner.json"
         self.agent_token = self.keys / "agent.token"
         self.ca_file = self.tls / "ca.pem"
+        self.ca_key = self.tls / "ca.key"
         self.certificate = self.tls / "server.pem"
         self.private_key = self.tls / "server.key"
+        self.prepared = self.tls / "prepared.json"
 
     def read_marker(self) -> Marker | None:
         """None for a folder that is not there or empty. Raises StartFailure for one that is not ours or too new."""
         if not self.marker.exists():
-            if self.root.is_dir() and (foreign := [name for name in os.listdir(self.root) if name not in _OURS]):
+            if self.root.is_dir() and (foreign := self._find_foreign()):
                 raise StartFailure(
-                    f"{self.root} is not empty and no data folder of Dársena (it holds {sorted(foreign)[0]!r}); "
-                    "name an empty or new folder with --data"
+                    f"{self.root} is not empty and no data folder of Dársena (it holds {foreign!r}, and no "
+                    "darsena.json); name an empty or new folder with --data, or put that file back from a backup"
                 )
             return None
         try:
@@ -92,6 +97,14 @@ class Folder:
         except KeyError as error:
             raise self._unreadable(error) from error
 
+    def _find_foreign(self) -> str | None:
+        """Something in the folder that `make` does not put there before the marker."""
+        entries = sorted(os.listdir(self.root))
+        for name in (self.keys.name, self.tls.name, self.database.parent.name):
+            if name in entries and (self.root / name).is_dir():
+                entries += [f"{name}/{inside}" for inside in sorted(os.listdir(self.root / name))]
+        return next((entry for entry in entries if entry not in _HALF_MADE), None)
+
     def _unreadable(self, error: Exception) -> StartFailure:
         return StartFailure(f"{self.marker} cannot be read ({error}); restore it from a backup")
 
@@ -99,6 +112,8 @@ class Folder:
         """Create the folder with its subfolders, agent token and marker; the marker comes last. Idempotent."""
         for path in (self.root, self.keys, self.tls, self.database.parent):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(PermissionError):  # a parent that may be passed and not be read
+            _sync_folder(self.root.parent)
         if not self.agent_token.exists():
             write_private(self.agent_token, secrets.token_urlsafe(32))
         marker = Marker(
@@ -123,7 +138,11 @@ def write_private(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:

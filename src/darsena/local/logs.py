@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 import sys
@@ -26,11 +27,16 @@ _MAY_HOLD_SECRET = re.compile(r"[\s=]|eyJ")
 def mask(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Replace values under telling keys, and tokens or signatures inside any text."""
     for key, value in event.items():
-        if any(word in key.lower() for word in _SECRET_KEYS):
+        if _is_secret(key):
             event[key] = "***"
         elif isinstance(value, str) and _MAY_HOLD_SECRET.search(value):
             event[key] = _SECRET_TEXT.sub(lambda match: (match[1] or "") + "***", value)
     return event
+
+
+@functools.lru_cache(1024)
+def _is_secret(key: str) -> bool:
+    return any(word in key.lower() for word in _SECRET_KEYS)
 
 
 def _to_json(event: Any, **_: Any) -> str:

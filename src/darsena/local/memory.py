@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import os
-from pathlib import Path
+
+from darsena.core.resident import own_bytes
 
 _LOOK_S = 5.0
 _WORTH_BYTES = 48 << 20
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-
 
 _KEPT_FREE_BYTES = 32 << 20
 _MAPPED_BYTES = 4 << 20
@@ -26,21 +24,20 @@ def keep_some() -> None:
 
 
 async def give_back(stop: asyncio.Event) -> None:
-    """Ask the allocator for it whenever the process has grown well above what it needed last."""
+    """Ask the allocator for it as long as the process is well above the least that it has needed.
+
+    What is in use stays, and then the asking takes less than a millisecond.
+    """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only
     if trim is None:
         await stop.wait()
         return
-    needed = resident_bytes()
+    least = own_bytes()
     while not stop.is_set():
-        if resident_bytes() > needed + _WORTH_BYTES:
+        if own_bytes() > least + _WORTH_BYTES:
             await asyncio.to_thread(trim, 0)
-            needed = min(resident_bytes(), needed + _WORTH_BYTES)
+        least = min(least, own_bytes())
         try:
             await asyncio.wait_for(stop.wait(), _LOOK_S)
         except TimeoutError:
             continue
-
-
-def resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE_BYTES

@@ -6,11 +6,11 @@ import json
 
 from darsena.core.errors import StartFailure
 from darsena.db.stamp import Stamp
-from darsena.identity.service import IdentityService, NewServicePrincipal
+from darsena.identity.owner import NewServicePrincipal, Owner
 from darsena.local.folder import Folder, Marker, write_private
 
 
-async def ensure_owner_file(service: IdentityService, folder: Folder, marker: Marker, stamp: Stamp) -> bool:
+async def ensure_owner_file(owner: Owner, folder: Folder, marker: Marker, stamp: Stamp) -> bool:
     """Write `owner.json` where it is missing; returns whether it was written.
 
     On first start with the owner itself. Later with a new secret: a crash may have come between the owner and its
@@ -18,13 +18,13 @@ async def ensure_owner_file(service: IdentityService, folder: Folder, marker: Ma
     """
     if folder.owner.exists():
         return False
-    made = await service.ensure_owner() or await _reset(service)
+    made = await owner.ensure() or await _reset(owner)
     write_owner_file(folder, marker, stamp, made)
     return True
 
 
-async def _reset(service: IdentityService) -> NewServicePrincipal:
-    made = await service.reset_owner_secret()
+async def _reset(owner: Owner) -> NewServicePrincipal:
+    made = await owner.reset_secret()
     if made is None:
         raise StartFailure("no service principal is the owner of this folder any more: assign the role to one again")
     return made
@@ -47,7 +47,7 @@ def write_owner_file(folder: Folder, marker: Marker, stamp: Stamp, made: NewServ
     write_private(folder.owner, text + "\n")
 
 
-async def rewrite_owner_file(service: IdentityService, folder: Folder, marker: Marker, stamp: Stamp) -> None:
+async def rewrite_owner_file(owner: Owner, folder: Folder, marker: Marker, stamp: Stamp) -> None:
     """A new secret for the owner, and its file."""
-    made = await service.ensure_owner() or await _reset(service)
+    made = await owner.ensure() or await _reset(owner)
     write_owner_file(folder, marker, stamp, made)

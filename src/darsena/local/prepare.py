@@ -12,7 +12,8 @@ from pathlib import Path
 from darsena.core.errors import StartFailure
 from darsena.local.addresses import Addresses, Scheme, parse_listen
 from darsena.local.folder import DatabaseKind, Folder, Marker
-from darsena.local.tls import ensure_certificates
+from darsena.local.prepared import note_prepared
+from darsena.local.tls import ensure_certificates, find_renewal
 
 
 def prepare(
@@ -67,6 +68,7 @@ def main() -> int:
     data = Path(order.pop("data"))
     try:
         prepare(data, **order)
+        note_prepared(Folder(data), sys.argv[1], until_s=find_renewal(Folder(data)).timestamp())
     except StartFailure as failure:
         print(failure.message, file=sys.stderr)  # noqa: T201
         return 2

@@ -90,7 +90,7 @@ def open_rooms(data: Path, flags: dict[str, Any]) -> Rooms:
         passwords=identity.passwords,
         principals=identity.managed,
         on_registry_deleted=(lambda tx, uid: _call_all(on_deleted, tx, uid),),
-        on_scope_deleted=(identity.service.forget_scope,),
+        on_scope_deleted=(identity.roles.forget_scope,),
         counters={"Size": count_size, "ScopeMaps": count_scope_maps, "Tokens": count_tokens},
     )
     tasks = make_tasks(

@@ -1,4 +1,4 @@
-"""`python -m darsena.local.serve ORDER`: the supervisor's own process, started by `darsena serve`."""
+"""The supervisor's process: `darsena serve` itself, or `python -m darsena.local.serve ORDER` in its place."""
 
 from __future__ import annotations
 
@@ -8,17 +8,26 @@ import sys
 from pathlib import Path
 
 from darsena.core.errors import StartFailure
-from darsena.local.supervisor import serve
+from darsena.local import allocator
+from darsena.local.order import Order
 
 
-def main() -> int:
+def run(order: Order) -> int:
+    """Serve until a signal; returns the exit code."""
     os.umask(0o077)  # whatever is made in the data folder is its owner's only
-    order = json.loads(sys.argv[1])
+    os.environ.setdefault(allocator.VARIABLE, allocator.VALUE)
+    from darsena.local.supervisor import serve  # with the HTTP server, whose allocator reads the variable now
+
     try:
-        return serve(Path(order["data"]), order["flags"])
+        return serve(order.data, order.flags)
     except StartFailure as failure:
         print(f"error: {failure.message}", file=sys.stderr)  # noqa: T201
         return 2
+
+
+def main() -> int:
+    order = json.loads(sys.argv[1])
+    return run(Order(data=Path(order["data"]), flags=order["flags"]))
 
 
 if __name__ == "__main__":

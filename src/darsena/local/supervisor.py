@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import signal
 import socket
 import ssl
 import subprocess
@@ -18,7 +19,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import IO, Any, cast
 
 from granian import Granian
 from granian._granian import SocketHolder
@@ -30,50 +31,84 @@ from darsena.core.errors import StartFailure
 from darsena.local.addresses import is_loopback, parse_listen, reach_host
 from darsena.local.folder import Folder, Marker, sign_lock, take_lock
 from darsena.local.listening import BACKLOG, open_listener, raise_descriptor_limit
+from darsena.local.prepared import is_prepared
 from darsena.local.screen import show_ready
+from darsena.local.worker_words import ENDS_SOON, VARIABLE, WorkerPipe
 from darsena.settings import Settings
 
 _READY_WITHIN_S = 120.0
-_CRASHES_IN_A_ROW = 5
+_STARTS_TRIED = 5
+"""Of a server that never was ready; one that was goes on for as long as it takes."""
+_LONGEST_PAUSE_S = 5.0
 _AGENT_MARGIN_S = 25.0
 """What clearing away its runs may take an agent, after the time that they had to end by themselves."""
 
 
-_NOT_FOR_AGENTS = frozenset(
-    {"DARSENA_WORKER", "DARSENA_FAILURE_FD", "DARSENA_SUPERVISOR", f"{settings.PREFIX}DATABASE__URL"}
-)
+_NOT_FOR_AGENTS = frozenset({"DARSENA_WORKER", VARIABLE, "DARSENA_SUPERVISOR", f"{settings.PREFIX}DATABASE__URL"})
 """Variables that a build agent has no business with: the database's password least of all."""
 
 
-class Supervisor(Granian):  # pyright: ignore[reportGeneralTypeIssues,reportUntypedBaseClass]
-    """Granian's own supervisor, with an orderly end: builds first, then requests, then exit 0."""
+class Ending:
+    """An orderly end: builds first, then requests. It outlives the supervisors that follow each other, so that a
+    signal that came between two of them ends the next one too."""
 
-    on_drain: Callable[[], None]
+    def __init__(self, end_builds: Callable[[], None]) -> None:
+        self._end_builds = end_builds
+        self.begun = threading.Event()
+        self.has_no_builds = False
+        self.server: Supervisor | None = None
+
+    def begin(self) -> None:
+        self.begun.set()
+        threading.Thread(target=self._run, daemon=True, name="ending").start()
+
+    def _run(self) -> None:
+        try:
+            self._end_builds()
+        finally:
+            self.has_no_builds = True
+            if self.server is not None:
+                self.server.interrupt()
+
+
+class Supervisor(Granian):  # pyright: ignore[reportGeneralTypeIssues,reportUntypedBaseClass]
+    """Granian's own supervisor, with an orderly end and exit 0."""
+
+    ending: Ending
+    on_spawned: Callable[[], None]
     listener: socket.socket
     """Ours, so that clients wait while a worker that died is started again."""
-    is_draining = False
 
     def _init_shared_socket(self) -> None:
         self._ssp, self._sfd, self._sso = None, self.listener.fileno(), self.listener
         self._shd = SocketHolder(self._sfd, False, BACKLOG)  # pyright: ignore[reportCallIssue] (the stub forgets it)
 
     def _drop_shared_socket(self) -> None:
-        return
+        if self.ending.begun.is_set():
+            self.listener.close()  # who comes now is refused, not left waiting
+
+    def _spawn_workers(self, spawn_target: Any, target_loader: Any) -> None:
+        super()._spawn_workers(spawn_target, target_loader)  # pyright: ignore[reportUnknownMemberType]
+        self.on_spawned()
+        if self.ending.has_no_builds:
+            self.interrupt()
+
+    def _stop_workers(self) -> None:
+        for worker in self.wrks:  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+            if worker.is_alive():  # pyright: ignore[reportUnknownMemberType]
+                os.kill(worker.inner.pid, ENDS_SOON)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+        super()._stop_workers()  # pyright: ignore[reportUnknownMemberType]
 
     def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
         """The first signal drains; a second one ends at once."""
-        if self.is_draining:
-            super().signal_handler_interrupt(*args, **kwargs)  # pyright: ignore[reportUnknownMemberType]
-            return
-        self.is_draining = True
-        threading.Thread(target=self._drain, daemon=True).start()
+        if self.ending.begun.is_set():
+            self.interrupt()
+        else:
+            self.ending.begin()
 
-    def _drain(self) -> None:
-        try:
-            self.on_drain()
-        finally:
-            self.listener.close()  # who comes now is refused, not left waiting
-            super().signal_handler_interrupt()  # pyright: ignore[reportUnknownMemberType]
+    def interrupt(self) -> None:
+        """From any thread."""
+        super().signal_handler_interrupt()  # pyright: ignore[reportUnknownMemberType]
 
     def _reload(self, spawn_target: Any, target_loader: Any) -> None:
         """Stop before start: on SQLite there is never a second worker."""
@@ -90,12 +125,10 @@ def serve(data: Path, flags: dict[str, Any]) -> int:
     host, port = parse_listen(chosen.server.listen)
     _check_plain(chosen, host)
     lock = take_lock(folder)
-    os.register_at_fork(after_in_child=lock.close)  # a worker that outlives us for a moment must not hold the folder
+    os.register_at_fork(after_in_child=lambda: _begin_child(lock))
     connections = raise_descriptor_limit()
     listener = _listen(host, port)
-    _prepare(folder, chosen)
-    marker = folder.read_marker()
-    assert marker is not None
+    marker = _prepare(folder, chosen)
     sign_lock(lock, f"pid {os.getpid()}, listening on {chosen.server.listen}")
     os.environ["DARSENA_SUPERVISOR"] = str(os.getpid())
     os.environ["DARSENA_WORKER"] = json.dumps({"data": str(data), "flags": flags})
@@ -104,6 +137,16 @@ def serve(data: Path, flags: dict[str, Any]) -> int:
     listener.close()
     lock.close()
     return code
+
+
+def _begin_child(lock: IO[str]) -> None:
+    """A worker that outlives us for a moment must not hold the folder, nor end builds and close the listener, as our
+    own handlers do: until it has handlers of its own, what ends it ends it at once."""
+    lock.close()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    for number in (signal.SIGHUP, ENDS_SOON):
+        signal.signal(number, signal.SIG_IGN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,27 +176,36 @@ class Stamp:
 
 
 def _keep_serving(stamp: Stamp, listener: socket.socket, connections: int) -> int:
-    """A worker that died is started again, until it dies again and again."""
-    failure, agent, crashes = _FailurePipe(), Agent(stamp), 0
-    threading.Thread(target=_announce, args=(stamp, agent), daemon=True, name="announce").start()
+    """A worker that died is started again: at once if it was ready, later and later while none comes up."""
+    pipe, agent, failed, was_ready = WorkerPipe(), Agent(stamp), 0, False
+    ending = Ending(agent.stop)
+    announcing = threading.Thread(target=_announce, args=(stamp, agent), daemon=True, name="announce")
+
+    def announce() -> None:
+        """Once, and after the fork: a worker must not begin with an import's lock that another thread held."""
+        if announcing.ident is None:
+            announcing.start()
+
     while True:
-        started = time.monotonic()
-        server = _make_server(stamp, connections)
-        server.listener = listener
-        server.on_drain = agent.stop
+        ending.server = server = _make_server(stamp, connections)
+        server.listener, server.ending, server.on_spawned = listener, ending, announce
         code = 0
         try:
             server.serve()  # pyright: ignore[reportUnknownMemberType]
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 1
-        reason = failure.read()
-        crashes = crashes + 1 if time.monotonic() - started < 30 else 1
-        if code == 0 or server.is_draining or reason or crashes >= _CRASHES_IN_A_ROW:
+        report = pipe.read()
+        was_ready, failed = was_ready or report.is_ready, 0 if report.is_ready else failed + 1
+        if code == 0 or ending.begun.is_set():
             break
-        _log("api_worker_restarted", crashes=crashes)
+        if not was_ready and (report.failure or failed == _STARTS_TRIED):
+            agent.stop()
+            raise StartFailure(report.failure or "the API worker ends again and again; its own messages above say why")
+        pause_s = min(2.0**failed, _LONGEST_PAUSE_S) if failed else 0.0
+        _log("api_worker_ended", error=report.failure, again_in_s=pause_s)
+        if ending.begun.wait(pause_s):
+            break
     agent.stop()
-    if code != 0 and not server.is_draining:
-        raise StartFailure(reason or "the API worker ends again and again; its own messages above say why")
     return 0
 
 
@@ -177,22 +229,6 @@ def _make_server(stamp: Stamp, connections: int) -> Supervisor:
         ssl_key=stamp.folder.private_key if stamp.has_tls else None,
         ssl_protocol_min=SSLProtocols.tls12,
     )
-
-
-class _FailurePipe:
-    """How a worker says why it cannot start: one line through an inherited pipe."""
-
-    def __init__(self) -> None:
-        self._read, write = os.pipe()
-        os.set_inheritable(write, True)
-        os.set_blocking(self._read, False)
-        os.environ["DARSENA_FAILURE_FD"] = str(write)
-
-    def read(self) -> str:
-        try:
-            return os.read(self._read, 65536).decode("utf-8", "replace").strip()
-        except BlockingIOError:
-            return ""
 
 
 class Agent:
@@ -251,6 +287,7 @@ class Agent:
             *("--parent", str(os.getpid())),
             *("--grace", str(self._stamp.settings.server.drain_s)),
             *("--state", str(agent_state(stamp.settings, stamp.marker))),
+            *(f"--allow-source={host}" for host in stamp.settings.build.allow_sources),
         ]
         return subprocess.Popen(arguments, env=environment, start_new_session=True, stdin=subprocess.DEVNULL)
 
@@ -296,9 +333,9 @@ def probe_health(folder: Folder, marker: Marker, chosen: Settings) -> dict[str, 
         connection.close()
 
 
-def _prepare(folder: Folder, chosen: Settings) -> None:
-    """In a child, so that this process never loads what making certificates needs."""
-    text = json.dumps(
+def _prepare(folder: Folder, chosen: Settings) -> Marker:
+    """What is not there yet is made in a child: this process never loads what making certificates needs."""
+    order = json.dumps(
         {
             "data": str(folder.root),
             "listen": chosen.server.listen,
@@ -308,11 +345,15 @@ def _prepare(folder: Folder, chosen: Settings) -> None:
             "public_port": chosen.server.public_port if chosen.server.tls == "proxy" else None,
         }
     )
-    done = subprocess.run(
-        [sys.executable, "-m", "darsena.local.prepare", text], stderr=subprocess.PIPE, text=True, check=False
-    )
-    if done.returncode != 0:
-        raise StartFailure(done.stderr.strip() or "the data folder cannot be prepared")
+    if not is_prepared(folder, order):
+        done = subprocess.run(
+            [sys.executable, "-m", "darsena.local.prepare", order], stderr=subprocess.PIPE, text=True, check=False
+        )
+        if done.returncode != 0:
+            raise StartFailure(done.stderr.strip() or "the data folder cannot be prepared")
+    marker = folder.read_marker()
+    assert marker is not None
+    return marker
 
 
 def _check_plain(chosen: Settings, host: str) -> None:

@@ -24,22 +24,26 @@ _Key = ec.EllipticCurvePrivateKey
 def ensure_certificates(folder: Folder, names: list[str], addresses: list[str], *, now: datetime | None = None) -> bool:
     """Make what is missing, renew what ends within 30 days; returns whether the server certificate is new."""
     now = now or datetime.now(UTC)
-    ca_key_path = folder.tls / "ca.key"
-    if not folder.ca_file.exists() or not ca_key_path.exists():
+    if not folder.ca_file.exists() or not folder.ca_key.exists():
         key = ec.generate_private_key(ec.SECP256R1())
-        write_private(ca_key_path, _pem(key))
+        write_private(folder.ca_key, _pem(key))
         write_private(folder.ca_file, _encode(_make_ca(key, now)))
         folder.ca_file.chmod(0o644)
     if _is_current(folder.certificate, folder.private_key, folder.ca_file, names, now):
         return False
     ca = x509.load_pem_x509_certificate(folder.ca_file.read_bytes())
-    ca_key = serialization.load_pem_private_key(ca_key_path.read_bytes(), None)
+    ca_key = serialization.load_pem_private_key(folder.ca_key.read_bytes(), None)
     assert isinstance(ca_key, ec.EllipticCurvePrivateKey)
     key = ec.generate_private_key(ec.SECP256R1())
     leaf = _make_leaf(key, ca, ca_key, names, addresses, now)
     write_private(folder.private_key, _pem(key))
     write_private(folder.certificate, _encode(leaf) + _encode(ca))
     return True
+
+
+def find_renewal(folder: Folder) -> datetime:
+    """When the server certificate is to be renewed."""
+    return x509.load_pem_x509_certificate(folder.certificate.read_bytes()).not_valid_after_utc - _RENEW_BEFORE
 
 
 def _is_current(certificate: Path, key: Path, ca_file: Path, names: list[str], now: datetime) -> bool:

@@ -51,13 +51,14 @@ class Trust:
         self._name = _NAME.format(stamp=stamp_uid[:8])
         self._root = root
 
-    def apply(self, registries: Iterable[str]) -> list[str]:
-        """`registries` are names; each login server gets its own folder, as the clients have no star folders."""
+    def apply(self, labels: Iterable[str]) -> list[str]:
+        """`labels` are the first ones of login servers: a registry's name, or its name and a hash. Each login server
+        gets its own folder, as the clients have no star folders."""
         with _alone(self._machine.hosts):
-            return self._apply(registries)
+            return self._apply(labels)
 
-    def _apply(self, registries: Iterable[str]) -> list[str]:
-        servers = [f"{name.lower()}{self._addresses.login_server_suffix}" for name in registries]
+    def _apply(self, labels: Iterable[str]) -> list[str]:
+        servers = [f"{label.lower()}{self._addresses.login_server_suffix}" for label in labels]
         done = [self._put_certificate(folder, server) for server in servers for folder in self._client_folders()]
         done += [self._put_containerd(server) for server in servers] if self._root else []
         if self._root:
@@ -164,8 +165,8 @@ def make_trust(addresses: Addresses, ca_file: Path, stamp_uid: str) -> Trust:
     return Trust(Machine() if root else Machine.of_user(), addresses, ca_file, stamp_uid, root=root)
 
 
-def list_registries(folder: Folder) -> list[str]:
-    """Names of the registries of the server that runs on this folder; none while it does not answer."""
+def list_labels(folder: Folder) -> list[str]:
+    """Of the registries of the server that runs on this folder; none while it does not answer."""
     from darsena.client.profile import read_profile  # an HTTP client is not needed to take things back
     from darsena.client.session import Session
 
@@ -173,14 +174,15 @@ def list_registries(folder: Folder) -> list[str]:
         return []
     try:
         with Session(read_profile(folder.owner)) as session:
-            return [str(registry["name"]) for registry in session.resources.list_registries()]
+            found = session.resources.list_registries()
+            return [str(registry["properties"]["loginServer"]).partition(".")[0] for registry in found]
     except Problem:
         return []
 
 
-def keep_names(trust: Trust, registries: list[str]) -> list[str]:
+def keep_names(trust: Trust, labels: list[str]) -> list[str]:
     """Bring what `darsena trust` wrote for this stamp up to date with its registries, if it wrote anything."""
-    return trust.apply(registries) if trust.is_applied() else []
+    return trust.apply(labels) if trust.is_applied() else []
 
 
 def _host(server: str) -> str:

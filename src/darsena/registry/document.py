@@ -2,7 +2,7 @@
 
 Sources: OCI image-spec (manifest.md, image-index.md), Docker image manifest v2 schema 2, ORAS artifact manifest. What
 two parsers could read in two ways is refused (CVE-2021-41190): members given twice or in another case, an index with
-layers, a manifest list inside an image.
+layers, a manifest list inside an image, a descriptor whose `data` is other content than its digest names.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -33,12 +33,25 @@ _SIZE_LIMIT = 1 << 62
 _TEXT_LIMIT = 255
 
 
+class _Described(msgspec.Struct, frozen=True, rename={"os_version": "os.version", "os_features": "os.features"}):
+    """A child's platform (image-index.md). Kept as it is: only the types of what is known are looked at."""
+
+    architecture: str | None = None
+    os: str | None = None
+    variant: str | None = None
+    os_version: str | None = None
+    os_features: list[str] | None = None
+
+
 class _Descriptor(msgspec.Struct, frozen=True, rename="camel"):
     digest: str
     size: int
     media_type: str = ""
+    artifact_type: str | None = None
     urls: list[str] | None = None
-    platform: dict[str, Any] | None = None
+    annotations: dict[str, str] | None = None
+    data: bytes | None = None
+    platform: _Described | None = None
 
 
 class _Document(msgspec.Struct, frozen=True, rename="camel"):
@@ -241,9 +254,12 @@ def _digest(part: _Descriptor) -> Digest:
     if not 0 <= part.size < _SIZE_LIMIT:
         raise ManifestInvalid(f"the size {part.size} of {part.digest[:100]} is not possible")
     try:
-        return Digest.parse(part.digest)
+        digest = Digest.parse(part.digest)
     except DigestInvalid as error:
         raise ManifestInvalid(error.message) from error
+    if part.data and (len(part.data) != part.size or Digest.of(part.data, digest.algorithm) != digest):
+        raise ManifestInvalid(f"the `data` beside {digest} is not the content of that digest and size")
+    return digest
 
 
 def _sum_sizes(parts: Sequence[_Descriptor]) -> int:
@@ -278,18 +294,33 @@ def _shown(value: str | None) -> str | None:
     return value if value and value.isprintable() and len(value) <= _TEXT_LIMIT else None
 
 
+class _StoredChild(msgspec.Struct):
+    digest: str
+    platform: Any = None
+
+
+class _Stored(msgspec.Struct):
+    """What is shown of a manifest that was accepted once, maybe by rules that were laxer than today's."""
+
+    manifests: list[_StoredChild] | None = None
+    annotations: dict[str, str] | None = None
+
+
 def read_children(content: bytes) -> list[dict[str, Any]]:
     """The `references` of a stored index as ACR shows them: digest, architecture, os."""
-    children = msgspec.json.decode(content, type=_Document).manifests
     return [
-        {
-            "digest": child.digest,
-            **{key: (child.platform or {})[key] for key in ("architecture", "os") if (child.platform or {}).get(key)},
-        }
-        for child in ([] if children is msgspec.UNSET else children or [])
+        {"digest": child.digest, **_read_shown(child.platform)}
+        for child in msgspec.json.decode(content, type=_Stored).manifests or []
     ]
+
+
+def _read_shown(platform: Any) -> dict[str, str]:
+    if not isinstance(platform, dict):
+        return {}
+    found = {key: cast("dict[str, Any]", platform).get(key) for key in ("architecture", "os")}
+    return {key: value for key, value in found.items() if isinstance(value, str) and value}
 
 
 def read_annotations(content: bytes) -> dict[str, str] | None:
     """Of a stored manifest."""
-    return msgspec.json.decode(content, type=_Document).annotations
+    return msgspec.json.decode(content, type=_Stored).annotations

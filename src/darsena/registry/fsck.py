@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Final
 
 from darsena.core.digest import Digest, new_hasher
-from darsena.core.errors import BlobUnknown, ContentCorrupt, Problem
+from darsena.core.errors import BlobUnknown, ContentCorrupt, DiskFailure, Problem
 from darsena.db import Database, Tx
 from darsena.registry import document as documents
 from darsena.registry.document import Document
@@ -28,6 +29,9 @@ from darsena.storage.keyring import Keyring
 from darsena.storage.port import Storage
 
 Findings = AsyncIterator[Finding]
+
+UNREADABLE: Final = "blob.unreadable"
+"""Never given up of itself: the bytes may be sound, and the disk or its rights be mended."""
 
 
 class Fsck:
@@ -77,7 +81,7 @@ class Fsck:
                 fault = await self._find_fault(registry.uid, digest, size, digests=digests)
                 if fault is not None and await self._db.read(blobs.find_size, registry.uid, digest) is not None:
                     kind, detail = await self._find_fault(registry.uid, digest, size, digests=digests) or fault
-                    repaired = repair and await self._give_up(registry, digest)
+                    repaired = repair and kind != UNREADABLE and await self._give_up(registry, digest)
                     yield Finding(
                         kind=kind, registry_uid=registry.uid, subject=str(digest), detail=detail, is_repaired=repaired
                     )
@@ -101,6 +105,8 @@ class Fsck:
                 await asyncio.to_thread(hasher.update, chunk)
         except ContentCorrupt as problem:
             return "blob.corrupt", problem.message
+        except DiskFailure as problem:
+            return UNREADABLE, problem.message
         except BlobUnknown:
             return "blob.bytes_missing", f"there are no bytes; the row says {size}"
         found = hasher.hexdigest()

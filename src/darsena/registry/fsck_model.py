@@ -10,6 +10,7 @@ Severity = Literal["lost", "inconsistent", "garbage"]
 KINDS: Final[dict[str, tuple[Severity, str]]] = {
     "blob.bytes_missing": ("lost", "a blob has a row and no bytes"),
     "blob.corrupt": ("lost", "a blob's bytes do not match its digest"),
+    "blob.unreadable": ("lost", "a blob's bytes cannot be read: the disk fails, or the server may not read them"),
     "blob.size_differs": ("lost", "a blob has another size than its row says"),
     "manifest.corrupt": ("lost", "a manifest does not open, or does not match its digest"),
     "manifest.content_missing": ("lost", "a manifest references what is not there"),

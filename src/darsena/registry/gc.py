@@ -78,6 +78,7 @@ class GarbageCollector:
         self._began = monotonic()
         self._owner = new_uid()
         self._wake = Wake()
+        self._is_working = False
 
     # --- asked for ------------------------------------------------------------------------------------------------
 
@@ -153,7 +154,11 @@ class GarbageCollector:
         if run is None:
             return False
         failpoint("gc.after_claim")
-        await self._do(run, stop or asyncio.Event())
+        self._is_working = True
+        try:
+            await self._do(run, stop or asyncio.Event())
+        finally:
+            self._is_working = False
         return True
 
     def _find_due(self, tx: Tx, of_itself: bool) -> GcRun | bool | None:
@@ -167,8 +172,11 @@ class GarbageCollector:
         return True if of_itself and self._is_new_due(tx) else None
 
     def _has_lapsed(self, tx: Tx, run: GcRun) -> bool:
-        """On SQLite there is one worker: who held a run before us is dead."""
-        if self._db.is_sqlite and run.owner != self._owner:
+        """On SQLite there is one worker: who held a run before us is dead. One of our own that we do not work on was
+        dropped, because the database would not even take its end."""
+        if run.owner == self._owner:
+            return not self._is_working
+        if self._db.is_sqlite:
             return True
         return (run.lease_until_us or 0) < lease_now_us(tx)
 

@@ -1,14 +1,17 @@
 """Point look-ups for pulls: prepared statements on one read-only SQLite connection, used in the event loop.
 
-`PRAGMA data_version` tells, in a few microseconds, whether any other connection has committed since: only then is what
-was looked up forgotten, so a pull after a finished write sees it.
+What was looked up is kept. `PRAGMA data_version` tells, in a few microseconds, whether any other connection has
+committed since: then it is forgotten, so a pull after a finished write sees it. What is not kept is looked up as it is
+now, and needs no such question.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
+
+import msgspec
 
 from darsena.core.digest import Digest
 from darsena.registry.manifests import SEALED_KIND
@@ -44,10 +47,13 @@ WHERE r.registry_uid = ? AND r.name = ? AND l.digest = ? AND r.read_enabled AND 
 STATEMENTS = {"manifest by tag": _BY_TAG, "manifest by digest": _BY_DIGEST, "sealed": _SEALED, "blob": _BLOB}
 
 _CAPACITY = 50_000
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 
 
-@dataclass(frozen=True, slots=True)
-class HotRow:
+class HotRow(msgspec.Struct, frozen=True, gc=False):
+    """One is made for each tag that is asked for: a struct is made in a fifth of a dataclass's time."""
+
     repository_id: int
     digest: bytes
     media_type: str
@@ -68,9 +74,8 @@ class HotLookup:
 
     def find_manifest(self, registry_uid: str, name: str, reference: str) -> HotRow | None:
         """By tag or digest. Raises DigestInvalid."""
-        self._refresh()
         key = (registry_uid, name, reference)
-        if key in self._rows:
+        if key in self._rows and self._is_current():
             return self._rows[key]
         if ":" in reference:
             found = self._connection.execute(_BY_DIGEST, (registry_uid, name, Digest.parse(reference).stored))
@@ -78,8 +83,7 @@ class HotLookup:
             found = self._connection.execute(_BY_TAG, key)
         row = found.fetchone()
         hot = None if row is None else HotRow(*row)
-        if len(self._rows) < _CAPACITY:
-            self._rows[key] = hot
+        _keep(self._rows, key, hot)
         return hot
 
     def open_manifest(self, registry_uid: str, row: HotRow) -> bytes | None:
@@ -90,22 +94,29 @@ class HotLookup:
         return self._keyring.unseal(registry_uid, SEALED_KIND, str(Digest.from_stored(row.digest)), found[0])
 
     def find_blob_size(self, registry_uid: str, name: str, digest: bytes) -> int | None:
-        self._refresh()
         key = (registry_uid, name, digest)
-        if key in self._sizes:
+        if key in self._sizes and self._is_current():
             return self._sizes[key]
         row = self._connection.execute(_BLOB, key).fetchone()
         size = None if row is None else int(row[0])
-        if len(self._sizes) < _CAPACITY:
-            self._sizes[key] = size
+        _keep(self._sizes, key, size)
         return size
 
     def close(self) -> None:
         self._connection.close()
 
-    def _refresh(self) -> None:
+    def _is_current(self) -> bool:
+        """Whether nothing was written since the oldest of what is kept was looked up; else all of it is forgotten."""
         version = self._connection.execute("PRAGMA data_version").fetchone()[0]
-        if version != self._version:
-            self._version = version
-            self._rows.clear()
-            self._sizes.clear()
+        if version == self._version:
+            return True
+        self._version = version
+        self._rows.clear()
+        self._sizes.clear()
+        return False
+
+
+def _keep(kept: dict[_K, _V], key: _K, value: _V) -> None:
+    if len(kept) >= _CAPACITY:
+        kept.clear()  # somebody goes through very many: what others ask for comes back with the next question
+    kept[key] = value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -57,9 +58,15 @@ class Manifests:
         self._keyring = keyring
 
     async def put(
-        self, registry: Registry, repository: RepositoryName, reference: Reference, content: bytes, content_type: str
+        self,
+        registry: Registry,
+        repository: RepositoryName,
+        reference: Reference,
+        content: bytes,
+        content_type: str,
+        more_tags: Sequence[TagName] = (),
     ) -> Pushed:
-        """Store these exact bytes and, for a tag, move it: one transaction, visible whole.
+        """Store these exact bytes and move the tag that is named, and `more_tags`: one transaction, visible whole.
 
         Raises ManifestInvalid, ManifestTooLarge, DigestMismatch, Locked, ManifestBlobUnknown (with all that is
         missing).
@@ -75,7 +82,8 @@ class Manifests:
         platform = await self._read_platform(registry, repository, document)
         sealed = self._keyring.seal(registry.uid, SEALED_KIND, str(document.digest), content)
         failpoint("manifest.before_transaction")
-        pushed = await self._db.transact(self._put, registry, repository, reference, document, sealed, platform)
+        names = [*([reference] if isinstance(reference, TagName) else []), *more_tags]
+        pushed = await self._db.transact(self._put, registry, repository, names, document, sealed, platform)
         failpoint("manifest.after_transaction")
         return pushed
 
@@ -129,11 +137,7 @@ class Manifests:
     async def get_blob_size(self, registry: Registry, repository: RepositoryName, digest: Digest) -> int:
         """Bytes of a blob that may be served from this repository. Raises RepositoryUnknown, BlobUnknown, Locked."""
 
-        def read(tx: Tx) -> tuple[int, bool]:
-            size = self.find_blob_size(tx, registry.uid, repository, digest)
-            return size, blobs.is_marked(tx, registry.uid, digest)
-
-        size, is_marked = await self._db.look_up(read)
+        size, is_marked = await self._db.look_up(_find_blob, registry.uid, repository, digest)
         if is_marked:
             with suppress(StorageFull, Unavailable):  # reads go on where writes cannot
                 await self._db.transact(self._keep_blob, registry, repository, digest)
@@ -143,14 +147,7 @@ class Manifests:
         """A push may rely on what we answer: gc starts anew with this blob."""
         if not blobs.keep(tx, registry.uid, digest):
             raise BlobUnknown(str(digest))
-        self.find_blob_size(tx, registry.uid, name, digest)
-
-    def find_blob_size(self, tx: Tx, registry_uid: str, name: RepositoryName, digest: Digest) -> int:
-        repository = get_readable(tx, registry_uid, name)
-        size = blobs.find_linked_size(tx, registry_uid, repository.id, digest)
-        if size is None:
-            raise BlobUnknown(str(digest))
-        return size
+        _find_blob(tx, registry.uid, name, digest)
 
     # --- inside -------------------------------------------------------------------------------------------------
 
@@ -182,7 +179,7 @@ class Manifests:
         tx: Tx,
         registry: Registry,
         name: RepositoryName,
-        reference: Reference,
+        names: Sequence[TagName],
         document: Document,
         sealed: bytes,
         platform: tuple[str | None, str | None],
@@ -199,8 +196,8 @@ class Manifests:
             manifests.insert_new(tx, repository.id, document, sealed, platform, foreign, state)
             tx.emit(registry.stream, _pushed_event(name, document, state))
         failpoint("manifest.after_row")
-        if isinstance(reference, TagName):
-            self._move_tag(tx, registry, repository, reference, document.digest, is_known=existing is not None)
+        for tag in names:
+            self._move_tag(tx, registry, repository, tag, document.digest, is_known=existing is not None)
         failpoint("manifest.after_tag")
         if tx.events:
             repositories.touch(tx, repository.id)
@@ -242,8 +239,24 @@ def get_readable(tx: Tx, registry_uid: str, name: RepositoryName) -> Repository:
     if repository is None:
         raise RepositoryUnknown(name)
     if not repository.attributes.read_enabled:
-        raise Locked(f"the repository {name} is locked against reading (readEnabled is false)")
+        raise _unreadable(name)
     return repository
+
+
+def _unreadable(name: RepositoryName) -> Locked:
+    return Locked(f"the repository {name} is locked against reading (readEnabled is false)")
+
+
+def _find_blob(tx: Tx, registry_uid: str, name: RepositoryName, digest: Digest) -> tuple[int, bool]:
+    """(bytes, whether gc has marked it). Raises RepositoryUnknown, BlobUnknown, Locked."""
+    found = blobs.find_named(tx, registry_uid, name, digest)
+    if found is None:
+        raise RepositoryUnknown(name)
+    if not found.is_readable:
+        raise _unreadable(name)
+    if found.size is None:
+        raise BlobUnknown(str(digest))
+    return found.size, found.is_marked
 
 
 def _pushed_event(name: RepositoryName, document: Document, quarantine_state: str | None) -> ManifestPushed:

@@ -37,9 +37,6 @@ class Attributes:
         }
 
 
-ATTRIBUTE_COLUMNS = ("read_enabled", "write_enabled", "delete_enabled", "list_enabled")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registry:
     """As much of the ARM resource as the data plane needs."""

@@ -6,6 +6,8 @@ What is not noted yet is lost with a killed process: counts are statistics. Memo
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from typing import Final
 
 import structlog
@@ -14,7 +16,6 @@ from darsena.core.digest import text_of_stored
 from darsena.core.errors import Problem
 from darsena.db import Database
 from darsena.jobs.wake import pause
-from darsena.registry.model import Pulls
 from darsena.registry.store import pulls
 from darsena.registry.store.pulls import WHOLE, Counted
 
@@ -22,12 +23,12 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger("darsena.registry")
 
 NOTED_EVERY_S: Final = 2.0
 CAPACITY: Final = 50_000
-"""Of different (repository, manifest, reference) between two batches; more are not counted, and the log says so."""
-_AT_ONCE: Final = 200
-"""Of one transaction, three rows each: some ten milliseconds."""
+"""Of different manifests and tags between two batches; more are not counted, and the log says so."""
+_AT_ONCE: Final = 2_000
+"""Rows of one transaction: some ten milliseconds."""
 
-_Key = tuple[int, bytes, str]
-"""(repository id, stored digest, the tag or digest that was asked for)."""
+_Count = list[int]
+"""[number of pulls, time of the last one]."""
 
 
 class PullCounter:
@@ -37,20 +38,29 @@ class PullCounter:
         self._db = db
         self._clock = db.clock
         self._capacity = capacity
-        self._counts: dict[_Key, list[int]] = {}
+        self._manifests: dict[tuple[int, bytes], _Count] = {}
+        self._tags: dict[tuple[int, str], _Count] = {}
+        self._waiting: list[Counted] = []
+        """What the database did not take."""
         self._dropped = 0
 
     def count(self, repository_id: int, digest: bytes, reference: str) -> None:
-        """One GET of a manifest that was answered."""
-        key = (repository_id, digest, reference)
-        found = self._counts.get(key)
-        if found is not None:
-            found[0] += 1
-            found[1] = self._clock.now_us()
-        elif len(self._counts) < self._capacity:
-            self._counts[key] = [1, self._clock.now_us()]
-        else:
+        """One GET of a manifest that was answered: by tag, or by a digest."""
+        now_us, manifest, tag = self._clock.now_us(), (repository_id, digest), (repository_id, reference)
+        of_manifest, of_tag = self._manifests.get(manifest), self._tags.get(tag)
+        if (of_manifest is None or of_tag is None) and not self._has_room():
             self._dropped += 1
+            return
+        if of_manifest is None:
+            of_manifest = self._manifests[manifest] = [0, 0]
+        of_manifest[0] += 1
+        of_manifest[1] = now_us
+        if ":" in reference:
+            return
+        if of_tag is None:
+            of_tag = self._tags[tag] = [0, 0]
+        of_tag[0] += 1
+        of_tag[1] = now_us
 
     async def run(self, stop: asyncio.Event) -> None:
         """The worker's loop; when it ends, everything is noted that was counted."""
@@ -62,38 +72,43 @@ class PullCounter:
 
     async def flush(self) -> None:
         """Note what was counted. What the database does not take waits for the next time."""
-        counted, self._counts = self._counts, {}
         if self._dropped:
             _log.warning("pulls_not_counted", number=self._dropped)
             self._dropped = 0
-        keys = sorted(counted)
-        for start in range(0, len(keys), _AT_ONCE):
-            part = {key: counted[key] for key in keys[start : start + _AT_ONCE]}
+        rows = self._take()
+        while part := list(islice(rows, _AT_ONCE)):
             try:
-                await self._db.transact(pulls.add, _by_reference(part))
+                await self._db.transact(pulls.add, part)
             except Problem as problem:
                 _log.warning("pulls_not_noted", error=problem.message)
-                self._take_back({key: counted[key] for key in keys[start:]})
+                self._waiting += [*part, *rows]
                 return
 
-    def _take_back(self, counted: dict[_Key, list[int]]) -> None:
-        for key, (number, last_us) in counted.items():
-            newer = self._counts.get(key)
-            if newer is not None:
-                newer[0] += number
-            elif len(self._counts) < self._capacity:
-                self._counts[key] = [number, last_us]
-            else:
-                self._dropped += number
+    def _has_room(self) -> bool:
+        return len(self._manifests) + len(self._tags) + len(self._waiting) < self._capacity
+
+    def _take(self) -> Iterator[Counted]:
+        """Everything, each thing once: a pull counts for its repository, for its manifest and, if it named one, for its
+        tag."""
+        manifests, self._manifests = self._manifests, {}
+        tags, self._tags = self._tags, {}
+        waiting, self._waiting = self._waiting, []
+        of_tags = ((id_, name, number, last_us) for (id_, name), (number, last_us) in tags.items())
+        rows = chain(_list_manifests(manifests), of_tags)
+        return iter(_add_up(chain(waiting, rows))) if waiting else rows
 
 
-def _by_reference(counts: dict[_Key, list[int]]) -> dict[Counted, Pulls]:
-    """Each pull counts for its repository, for its manifest and, where it named one, for its tag."""
-    totals: dict[Counted, list[int]] = {}
-    for (repository_id, stored, reference), (number, last_us) in counts.items():
-        digest = text_of_stored(stored)
-        for name in (WHOLE, digest) if reference == digest else (WHOLE, digest, reference):
-            total = totals.setdefault((repository_id, name), [0, 0])
-            total[0] += number
-            total[1] = max(total[1], last_us)
-    return {key: Pulls(number=number, last_us=last_us) for key, (number, last_us) in totals.items()}
+def _list_manifests(counts: dict[tuple[int, bytes], _Count]) -> list[Counted]:
+    """And the repositories that they are in."""
+    found = [(id_, stored, number, last_us) for (id_, stored), (number, last_us) in counts.items()]
+    rows = [(id_, text_of_stored(stored), number, last_us) for id_, stored, number, last_us in found]
+    return rows + _add_up((id_, WHOLE, number, last_us) for id_, _, number, last_us in found)
+
+
+def _add_up(rows: Iterable[Counted]) -> list[Counted]:
+    totals: dict[tuple[int, str], _Count] = {}
+    for id_, reference, number, last_us in rows:
+        total = totals.setdefault((id_, reference), [0, 0])
+        total[0] += number
+        total[1] = max(total[1], last_us)
+    return [(*key, number, last_us) for key, (number, last_us) in totals.items()]

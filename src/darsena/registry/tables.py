@@ -92,6 +92,7 @@ tag = Table(
     Index("ix_tag_repository_id_digest", "repository_id", "digest", "name"),
     Index("ix_tag_repository_id_updated_at", "repository_id", "updated_at", "name"),
     info=_JOURNALED,
+    sqlite_with_rowid=False,
 )
 
 blob = Table(

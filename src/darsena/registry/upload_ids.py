@@ -8,7 +8,9 @@ by the row's absence; an id whose end was forgotten stands for an empty upload a
 
 from __future__ import annotations
 
+import hmac
 import os
+import re
 from collections import OrderedDict
 from typing import Final
 
@@ -19,6 +21,8 @@ from darsena.storage.keyring import Keyring
 _PURPOSE: Final = b"darsena upload id 1"
 _BODY_BYTES: Final = 10
 _MAC_BYTES: Final = 6
+_FORM: Final = re.compile(r"[0-9a-f]{32}\Z")
+"""One spelling only: the id is a key in memory and a file's name."""
 _REMEMBERED: Final = 20_000
 
 
@@ -45,16 +49,14 @@ class UploadIds:
 
     async def admits(self, uid: str, registry_uid: str, repository: str, principal: str) -> bool:
         """Whether it was made for exactly these, is young enough, and is not known to have ended."""
-        if uid in self._ended:
+        if uid in self._ended or not _FORM.match(uid):
             return False
         await self._keyring.load(registry_uid)
-        try:
-            whole = bytes.fromhex(uid)
-        except ValueError:
-            return False
+        whole = bytes.fromhex(uid)
         body, mac = whole[:_BODY_BYTES], whole[_BODY_BYTES:]
         age_us = self._clock.now_us() - int.from_bytes(body[:4], "big") * 1_000_000
-        return age_us < self._lifetime_us and mac == self._mac(body, registry_uid, repository, principal)
+        is_own = hmac.compare_digest(mac, self._mac(body, registry_uid, repository, principal))
+        return age_us < self._lifetime_us and is_own
 
     def fill(self, uid: str) -> None:
         """It is to have a row from now on."""

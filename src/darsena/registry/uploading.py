@@ -213,14 +213,25 @@ class Uploading:
         except BlobUnknown:
             return False  # gc was faster: the client uploads it
 
-    async def list_holders(self, registry: Registry, digest: Digest, may_read: Callable[[str], bool]) -> list[str]:
-        """Some repositories that hold the blob and may be read: where a mount without `from` takes it."""
+    async def list_holders(
+        self, registry: Registry, digest: Digest, names: Sequence[str], may_read: Callable[[str], bool] | None
+    ) -> list[str]:
+        """Some repositories that hold the blob and may be read: where a mount without `from` takes it.
+
+        They are looked for among `names`, then among all that `may_read` admits. Without it only `names` are looked at,
+        so that the time tells nothing of repositories that may not be read.
+        """
 
         def read(tx: Tx) -> list[str]:
+            for name in names:
+                if self._find_in(tx, registry, digest, [name]) is not None:
+                    return [name]
             readable: list[str] = []
+            if may_read is None:
+                return readable
             last = ""
-            while not readable and (names := blobs.list_repositories_with(tx, registry.uid, digest, last)):
-                readable, last = list(filter(may_read, names)), names[-1]
+            while not readable and (page := blobs.list_repositories_with(tx, registry.uid, digest, last)):
+                readable, last = list(filter(may_read, page)), page[-1]
             return readable
 
         return await self._db.read(read)

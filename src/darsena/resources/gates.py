@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from darsena.core.errors import NotImplementedHere, QuotaExceeded, RequestInvalid
@@ -10,6 +10,7 @@ from darsena.resources.model import Properties, PropertiesChange
 from darsena.resources.tiers import Feature, Tier
 
 _DEFAULTS = Properties()
+_SETTABLE = (*PropertiesChange.__annotations__, "identity")
 _TIERS_LINK = "For more information on SKU tiers, please visit https://aka.ms/acr/tiers."
 
 
@@ -66,7 +67,8 @@ def switch_off(properties: Properties, tier: Tier) -> Properties:
 
 
 def list_changed(before: Properties, after: Properties) -> list[str]:
-    return [row.name for row in fields(Properties) if getattr(before, row.name) != getattr(after, row.name)]
+    """Of what clients may set. The times that are noted beside it say nothing that the change does not."""
+    return [name for name in _SETTABLE if getattr(before, name) != getattr(after, name)]
 
 
 def _stamp(change: PropertiesChange, now_us: int) -> dict[str, Any]:

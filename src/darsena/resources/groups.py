@@ -62,6 +62,11 @@ def patch_group(tx: Tx, subscription_id: str, name: str, tags: Tags | None, mana
     return _update(tx, group, after)
 
 
+def put_tags(tx: Tx, group: Group, tags: Tags) -> Group:
+    """Of a group that was read under its lock. Raises RequestInvalid."""
+    return _update(tx, group, replace(group, tags=parse_tags(tags)))
+
+
 def delete_group(
     tx: Tx,
     subscription_id: str,

@@ -102,7 +102,11 @@ class Identities:
     ) -> UserIdentity:
         """None keeps."""
         found = self.get(tx, subscription_id, group, name, lock=True)
-        return self._update(tx, found, found.tags if tags is None else parse_tags(tags), author)
+        return self.put_tags(tx, found, found.tags if tags is None else tags, author)
+
+    def put_tags(self, tx: Tx, found: UserIdentity, tags: Tags, author: Author) -> UserIdentity:
+        """Of an identity that was read under its lock. Raises RequestInvalid."""
+        return self._update(tx, found, parse_tags(tags), author)
 
     def delete(self, tx: Tx, subscription_id: str, group: str, name: str) -> bool:
         """False when there is none. Its principal goes with it, and with that every role that it holds."""

@@ -29,6 +29,7 @@ from darsena.resources.model import (
     RegistryPut,
     RegistryRow,
     SystemData,
+    Tags,
     Usage,
 )
 from darsena.resources.naming import LoginServers
@@ -158,6 +159,10 @@ class Registries:
             ),
         )
         return self._update(tx, row, after, author)
+
+    def put_tags(self, tx: Tx, row: RegistryRow, tags: Tags, author: Author) -> RegistryRow:
+        """Of a row that was read under its lock. Raises RequestInvalid."""
+        return self._update(tx, row, replace(row, tags=parse_tags(tags)), author)
 
     def delete(self, tx: Tx, subscription_id: str, group: str, name: str) -> bool:
         """False when there is none. Raises ResourceUnknown for a missing group."""
@@ -298,7 +303,6 @@ def _list_changes(before: RegistryRow, after: RegistryRow) -> dict[str, Change]:
     pairs: dict[str, tuple[Any, Any]] = {
         name: (getattr(before.properties, name), getattr(after.properties, name))
         for name in gates.list_changed(before.properties, after.properties)
-        if not name.endswith("_us")  # when a policy was updated says nothing that the change does not
     }
     if before.sku != after.sku:
         pairs["sku"] = (before.sku, after.sku)

@@ -67,7 +67,7 @@ class ScopeMaps:
     async def patch(
         self, find: FindRegistry, name: str, *, description: str | None, actions: list[str] | None, author: Author
     ) -> tuple[RegistryRow, ScopeMap]:
-        """Change what is given; None leaves it."""
+        """Change what is given; None leaves it, an empty description is none."""
 
         def write(tx: Tx) -> tuple[RegistryRow, ScopeMap]:
             row = find(tx)
@@ -75,7 +75,7 @@ class ScopeMaps:
             _check_user_defined(name)
             _check_description(description)
             wanted = there.actions if actions is None else parse_actions(actions)
-            said = there.description if description is None else description
+            said = there.description if description is None else description or None
             return row, self._put(tx, row, there.name, said, wanted, author)
 
         return await self._db.transact(write)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from darsena.db import Tx
 from darsena.resources import groups, identity_store, store
-from darsena.resources.model import Author, Group, RegistryPatch, RegistryRow, Tags, UserIdentity
+from darsena.resources.model import Author, Group, RegistryRow, Tags, UserIdentity
 from darsena.resources.registries import Registries
 
 
@@ -22,15 +22,9 @@ class Tagged:
     identity: str | None = None
 
 
-def read_tags(tx: Tx, registries: Registries, what: Tagged, *, lock: bool = False) -> tuple[str, Tags]:
+def read_tags(tx: Tx, registries: Registries, what: Tagged) -> tuple[str, Tags]:
     """The ARM id and the tags. Raises ResourceUnknown."""
-    found: Group | RegistryRow | UserIdentity
-    if what.registry is not None:
-        found = registries.get(tx, what.subscription_id, what.group, what.registry, lock=lock)
-    elif what.identity is not None:
-        found = registries.identities.get(tx, what.subscription_id, what.group, what.identity, lock=lock)
-    else:
-        found = groups.get_group(tx, what.subscription_id, what.group, lock=lock)
+    found = _get(tx, registries, what, lock=False)
     return found.resource_id, found.tags
 
 
@@ -38,15 +32,24 @@ def change_tags(
     tx: Tx, registries: Registries, what: Tagged, change: Callable[[Tags], Tags], author: Author
 ) -> tuple[str, Tags]:
     """As `read_tags`, after the change. Raises ResourceUnknown, RequestInvalid."""
-    resource_id, before = read_tags(tx, registries, what, lock=True)
-    after = change(before)
+    found = _get(tx, registries, what, lock=True)
+    tags = change(found.tags)
+    match found:
+        case RegistryRow():
+            after = registries.put_tags(tx, found, tags, author)
+        case UserIdentity():
+            after = registries.identities.put_tags(tx, found, tags, author)
+        case Group():
+            after = groups.put_tags(tx, found, tags)
+    return after.resource_id, after.tags
+
+
+def _get(tx: Tx, registries: Registries, what: Tagged, *, lock: bool) -> Group | RegistryRow | UserIdentity:
     if what.registry is not None:
-        patch = RegistryPatch(tags=after)
-        return resource_id, registries.patch(tx, what.subscription_id, what.group, what.registry, patch, author).tags
+        return registries.get(tx, what.subscription_id, what.group, what.registry, lock=lock)
     if what.identity is not None:
-        identities = registries.identities
-        return resource_id, identities.patch(tx, what.subscription_id, what.group, what.identity, after, author).tags
-    return resource_id, groups.patch_group(tx, what.subscription_id, what.group, after, None).tags
+        return registries.identities.get(tx, what.subscription_id, what.group, what.identity, lock=lock)
+    return groups.get_group(tx, what.subscription_id, what.group, lock=lock)
 
 
 def count_tags(tx: Tx, subscription_id: str) -> Mapping[str, Mapping[str, int]]:

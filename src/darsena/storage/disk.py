@@ -10,11 +10,12 @@ import ctypes
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from darsena.core.errors import Problem, StorageFull, Unavailable
+from darsena.core.errors import ContentCorrupt, DiskFailure, Problem, StorageFull, Unavailable
 from darsena.core.failpoints import failpoint
 from darsena.storage.cipher import Buffer
 from darsena.storage.layout import temporary_beside
@@ -24,19 +25,44 @@ _RESERVE_SHARE = 16
 """Of a small disk: one part in so many."""
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_OURS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+"""Whoever can write to the disk may have put something else in a file's place; a pipe would be waited for."""
 
 
 def problem_of(error: OSError) -> Problem:
-    """StorageFull for a full disk or quota, Unavailable for all else."""
+    """StorageFull for a full disk or quota, Unavailable where the server itself is short of something, else
+    DiskFailure."""
     if error.errno in _FULL:
         return StorageFull("the disk is full; nothing was changed")
-    return Unavailable(f"the data folder cannot be used now ({error.strerror or error}); nothing was changed")
+    kind = Unavailable if error.errno in _OURS else DiskFailure
+    return kind(f"the data folder cannot be used now ({error.strerror or error}); nothing was changed")
 
 
 def create_file(path: Path) -> int:
     """A new file, 0600, open for reading and writing. FileExistsError when it is there."""
     return os.open(path, _CREATE, 0o600)
+
+
+def open_content(path: Path) -> tuple[int, int]:
+    """(descriptor for reading, size) of a file. Raises FileNotFoundError, ContentCorrupt for what is no file."""
+    try:
+        fd = os.open(path, READ)
+    except NotADirectoryError as error:
+        raise FileNotFoundError(*error.args) from error
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise ContentCorrupt(f"{path.name} is a link or a socket, and no file") from error
+        raise
+    try:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            raise ContentCorrupt(f"{path.name} is a folder or a device, and no file")
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd, found.st_size
 
 
 def keep_reserve(fd: int) -> None:
@@ -173,6 +199,16 @@ def remove_file(path: Path) -> bool:
     failpoint("file.after_unlink")
     sync_folder(path.parent)
     return True
+
+
+def remove_any(path: Path) -> None:
+    """Unlink, not durably; also a folder that somebody put in a file's place. Absent is fine."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
+    except IsADirectoryError:
+        remove_tree(path)
 
 
 def remove_tree(path: Path) -> None:

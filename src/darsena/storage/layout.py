@@ -9,6 +9,7 @@
         agent.token                   what the build agent signs in with (0600)
       tls/
         ca.pem, server.pem, …         our CA, the server's certificate, and their keys (0600)
+        prepared.json                 what was found in order; without it the next start looks again (0600)
       db/
         darsena.db, -wal, -shm        SQLite, unless the database is PostgreSQL
       registries/
@@ -66,13 +67,13 @@ class Layout:
     def registry(self, uid: str) -> Path:
         if not _UID.match(uid):
             raise ValueError(f"{uid!r} is no registry uid")
-        return self.registries / uid
+        return self.root.joinpath("registries", uid)
 
     def blobs(self, registry: str) -> Path:
         return self.registry(registry) / "blobs"
 
     def blob(self, registry: str, digest: Digest) -> Path:
-        return self.blobs(registry) / digest.algorithm / digest.hex[:2] / digest.hex
+        return self.registry(registry).joinpath("blobs", digest.algorithm, digest.hex[:2], digest.hex)
 
     def quarantine(self, registry: str, digest: Digest) -> Path:
         return self.registry(registry) / "quarantine" / f"{digest.algorithm}-{digest.hex}"

@@ -133,7 +133,7 @@ def _blobs_in(folder: Path, algorithm: str) -> list[StoredBlob]:
     with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
         for entry in entries:
             with suppress(DigestInvalid, FileNotFoundError):
-                digest, status = Digest.parse(f"{algorithm}:{entry.name}"), entry.stat()
+                digest, status = Digest.parse(f"{algorithm}:{entry.name}"), entry.stat(follow_symlinks=False)
                 written_us = status.st_mtime_ns // 1000
                 found.append(StoredBlob(digest=digest, stored_bytes=status.st_size, written_us=written_us))
     return found

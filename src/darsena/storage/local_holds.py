@@ -90,7 +90,7 @@ async def _spread(workers: Workers, fn: Callable[[Sequence[T]], None], items: Se
 def _lock_alone(folders: set[Path], locked: dict[Path, int]) -> None:
     """Those that are there and that nobody holds."""
     for folder in folders:
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError, NotADirectoryError):
             fd = os.open(folder, _FOLDER)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -110,12 +110,14 @@ def _set_aside(
         disk.ensure_folder(kept.parent)
     for digest, path in places:
         with suppress(FileNotFoundError):
-            status = os.stat(path)
+            status = os.lstat(path)
             written_us = status.st_mtime_ns // 1000
             if written_us >= before_us:
                 continue
             failpoint("remove.before_rename")
             aside = kept or temporary_beside(path)
+            if kept is not None:
+                disk.remove_any(kept)
             os.rename(path, aside)
             found = StoredBlob(digest=digest, stored_bytes=status.st_size, written_us=written_us)
             set_aside.append((aside, found))
@@ -124,9 +126,8 @@ def _set_aside(
 
 def _unlink(paths: Iterable[Path]) -> None:
     for path in paths:
-        with suppress(FileNotFoundError):
-            os.unlink(path)
-            failpoint("remove.after_unlink")
+        disk.remove_any(path)
+        failpoint("remove.after_unlink")
 
 
 def _close(descriptors: Iterable[int]) -> None:

@@ -170,9 +170,8 @@ class LocalLogs:
     def _refresh(self, log: _Log, registry: str, path: Path) -> int:
         """Bring the log's index up to the file; returns a descriptor for reading. Raises FileNotFoundError."""
         key = self._keyring.key(registry)
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd, stored = disk.open_content(path)
         try:
-            stored = os.fstat(fd).st_size
             header = disk.read_exactly(fd, HEADER_BYTES, 0)
             if log.cipher is None or header != log.header or stored < log.mark.position:
                 log.start(header, FrameCipher(key, header, registry, LOG, path.name))

@@ -41,9 +41,8 @@ class StoredObject:
     @classmethod
     def open(cls, path: Path, key: DataKey, registry: str, kind: str, object_id: str) -> StoredObject:
         """Raises FileNotFoundError, ContentCorrupt."""
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd, stored = disk.open_content(path)
         try:
-            stored = os.fstat(fd).st_size
             frames_id = "" if kind == BLOB else object_id
             cipher = FrameCipher(key, disk.read_exactly(fd, HEADER_BYTES, 0), registry, kind, frames_id)
             shape = Shape.of_stored(stored)
@@ -141,7 +140,7 @@ def read_small_now(
     `scratch` has room for SMALL_SCRATCH_BYTES and is overwritten.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, disk.READ)
         try:
             count = os.preadv(fd, [scratch], 0, os.RWF_NOWAIT)
         finally:

@@ -22,34 +22,43 @@ class ObjectWriter:
         self._note = note
         self._frames = 0
         self._size = 0
-        disk.ensure_folder(path.parent)
-        self._file = disk.NewFile(path)
+        self._position = 0
+        self._unwritten: list[Buffer] = [header]
+        """What goes to the disk with the next segment: a small object is written at once."""
         try:
-            self._position = disk.write_all(self._file.fd, 0, [header])
-        except BaseException:
-            self._file.discard()
-            raise
+            self._file = disk.NewFile(path)
+        except FileNotFoundError:
+            disk.ensure_folder(path.parent)
+            self._file = disk.NewFile(path)
 
     def write(self, segment: Buffer) -> None:
         """A full segment; only the last may be shorter."""
-        disk.keep_reserve(self._file.fd)
-        parts = self._cipher.seal(self._frames, segment)
-        self._position = disk.write_all(self._file.fd, self._position, parts)
-        self._frames += 1
-        self._size += len(segment)
+        self._seal(segment)
+        self._write()
 
     def publish(self, tail: Buffer) -> int:
         """Write the tail and the end mark, give the object its place, and return its size."""
         if tail:
-            self.write(tail)
+            self._seal(tail)
         end = End(size=self._size, frames=self._frames, note=self._note)
-        disk.write_all(self._file.fd, self._position, self._cipher.seal_end(self._object_id, end))
+        self._unwritten += self._cipher.seal_end(self._object_id, end)
+        self._write()
         self._file.publish()
         return self._size
 
     def discard(self) -> None:
         """Leave nothing behind unless published. Never raises."""
         self._file.discard()
+
+    def _seal(self, segment: Buffer) -> None:
+        self._unwritten += self._cipher.seal(self._frames, segment)
+        self._frames += 1
+        self._size += len(segment)
+
+    def _write(self) -> None:
+        disk.keep_reserve(self._file.fd)
+        self._position = disk.write_all(self._file.fd, self._position, self._unwritten)
+        self._unwritten = []
 
 
 def full_segments(parts: Iterable[bytes]) -> Iterator[Buffer]:

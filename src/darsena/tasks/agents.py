@@ -24,9 +24,8 @@ from darsena.tasks.ending import RunEnder
 from darsena.tasks.errors import RunLost
 from darsena.tasks.events import RunExecuted, RunRequeued, RunStarted
 from darsena.tasks.logs import RunLogs
-from darsena.tasks.model import DEFAULT_POOL, AgentRow, Claimant, Ending, Held, Run
+from darsena.tasks.model import AgentRow, Claimant, Ending, Held, Run
 from darsena.tasks.orders import Orders, RunOrder
-from darsena.tasks.places import list_live_agents
 from darsena.tasks.platforms import normalize_platform
 from darsena.tasks.streams import Streams
 
@@ -72,6 +71,12 @@ class AgentService:
         self._wake = wake
         self._server = server
         self._pool_cpu = pool_cpu
+        self._waits = True
+
+    def stop_waiting(self) -> None:
+        """The server ends soon: who waits is answered now, and asks the next one."""
+        self._waits = False
+        self._wake.notify()
 
     async def hello(
         self, agent: str, pool: str, info: dict[str, Any], kept: Sequence[str] | None, dead: Sequence[str] = ()
@@ -94,10 +99,6 @@ class AgentService:
 
         for held in await self._db.transact(write):
             await self._ender.end_taken(held)
-
-    async def list_live(self, pool: str = DEFAULT_POOL) -> list[AgentRow]:
-        """Agents that were heard of in the last minute and a half."""
-        return await self._db.read(lambda tx: list_live_agents(tx, pool, lease_now_us(tx)))
 
     def _give_back_unknown(self, tx: Tx, agent: str, kept: Sequence[str], now_us: int) -> list[str]:
         """Of what the agent holds and does not know of: what it cannot have begun waits again; the rest is returned.
@@ -136,7 +137,7 @@ class AgentService:
                         return order
                     continue
             left_s = deadline - loop.time()
-            if left_s <= 0:
+            if left_s <= 0 or not self._waits:
                 return None
             await self._wake.wait(seen, min(left_s, _POLL_S))
         return None
@@ -205,7 +206,7 @@ class AgentService:
         deadline = loop.time() + min(wait_s, LONGEST_WAIT_S)
         seen = self._wake.generation
         held = await self._db.transact(self._beat, run_uid, agent, fence)
-        while not held.cancel_requested and (left_s := deadline - loop.time()) > 0:
+        while self._waits and not held.cancel_requested and (left_s := deadline - loop.time()) > 0:
             await self._wake.wait(seen, min(left_s, _POLL_S))
             seen = self._wake.generation
             held = await self._db.read(_get_held, run_uid, agent, fence)

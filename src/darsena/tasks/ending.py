@@ -27,8 +27,10 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger("darsena.tasks")
 class Credentials(Protocol):
     """Of runs, as identity makes them. Inside the caller's transaction."""
 
-    def create(self, tx: Tx, registry_uid: str, run_uid: str, lifetime_s: int) -> tuple[str, str]:
-        """(user name, password)."""
+    def create(
+        self, tx: Tx, registry_uid: str, run_uid: str, lifetime_s: int, *, caller: str | None = None
+    ) -> tuple[str, str]:
+        """(user name, password). `caller` is the object id of whose rights the run has, where it has somebody's."""
         ...
 
     def revoke(self, tx: Tx, run_uid: str) -> None:

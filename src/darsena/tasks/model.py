@@ -91,7 +91,6 @@ class Held:
     registry_uid: str
     platform: str
     cpu: int
-    queued_at_us: int
     owner: str | None
     lease_until_us: int | None
     fence: int
@@ -149,4 +148,3 @@ class Source:
     created_at_us: int
     written_at_us: int | None
     """None until it is there."""
-    used_at_us: int

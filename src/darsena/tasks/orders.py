@@ -103,11 +103,14 @@ class Orders:
         )
 
     def _make_credential(self, tx: Tx, facts: RegistryFacts, run: Run, request: Mapping[str, Any]) -> Login | None:
-        """None without a login, and in a registry that gives access by repository: there no run has any by default."""
-        if request["credentials"]["sourceRegistry"]["loginMode"] == "None" or facts.abac:
+        """None without a login, and in a registry that gives access by repository: there a run has its caller's, where
+        it was told so, and none by default."""
+        source = request["credentials"]["sourceRegistry"]
+        caller: str | None = source.get("caller")
+        if source["loginMode"] == "None" or (facts.abac and caller is None):
             return None
         lifetime_s = run.timeout_s + CREDENTIAL_MARGIN_S
-        username, password = self._credentials.create(tx, facts.uid, run.uid, lifetime_s)
+        username, password = self._credentials.create(tx, facts.uid, run.uid, lifetime_s, caller=caller)
         return Login(username=username, password=password)
 
 

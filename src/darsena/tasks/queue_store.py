@@ -257,7 +257,6 @@ def _held(row: Row[Any]) -> Held:
         registry_uid=row.registry_uid,
         platform=row.platform,
         cpu=row.cpu,
-        queued_at_us=row.queued_at,
         owner=row.owner,
         lease_until_us=row.lease_until,
         fence=row.fence,

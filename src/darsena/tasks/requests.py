@@ -22,6 +22,8 @@ SHORTEST_TIMEOUT_S, LONGEST_TIMEOUT_S, DEFAULT_TIMEOUT_S = 300, 28_800, 3600
 _MOST_CPU = 64
 _MOST_NAMES = 100
 _MOST_ARGUMENTS = 500
+CALLER = "[caller]"
+"""As the identity that a run signs in to its registry with: whoever scheduled it."""
 _OS = ("linux", "windows")
 _ARCHITECTURES = ("amd64", "x86", "386", "arm", "arm64")
 _VARIANTS = ("v6", "v7", "v8")
@@ -39,7 +41,17 @@ class RunRequest:
     is_archive_enabled: bool
     source: Location
     source_registry_auth: str | None
+    source_identity: str | None
+    """As whom the run should sign in at its own registry."""
     custom_registries: tuple[str, ...]
+
+    def store_for(self, caller: str) -> dict[str, Any]:
+        """What is stored of a request that `caller` made, an object id."""
+        if self.source_identity != CALLER:
+            return self.stored
+        credentials = self.stored["credentials"]
+        source = {**credentials["sourceRegistry"], "caller": caller}
+        return {**self.stored, "credentials": {**credentials, "sourceRegistry": source}}
 
 
 def parse_request(body: RunRequestBody) -> RunRequest:
@@ -73,6 +85,7 @@ def parse_request(body: RunRequestBody) -> RunRequest:
         is_archive_enabled=bool(body.is_archive_enabled),
         source=source,
         source_registry_auth=login_mode,
+        source_identity=_find_identity(body),
         custom_registries=tuple(custom),
     )
 
@@ -182,6 +195,12 @@ def _parse_login_mode(body: RunRequestBody) -> str | None:
         return None
     target = "credentials.sourceRegistry.loginMode"
     return {"none": "None", "default": "Default"}[_choose(source.login_mode, ("none", "default"), target)]
+
+
+def _find_identity(body: RunRequestBody) -> str | None:
+    source = None if body.credentials is None else body.credentials.source_registry
+    identity = "" if source is None else (source.identity or "").strip()
+    return CALLER if identity.lower() == CALLER else identity or None
 
 
 def _parse_custom_registries(body: RunRequestBody) -> dict[str, dict[str, str]]:

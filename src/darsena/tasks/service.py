@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from darsena.core.errors import Conflict, RequestInvalid, ResourceUnknown, Throttled
+from darsena.core.errors import Conflict, NotImplementedHere, RequestInvalid, ResourceUnknown, Throttled
 from darsena.core.failpoints import failpoint
 from darsena.core.ids import base36, new_uid
 from darsena.db import Database, Tx
@@ -23,7 +23,7 @@ from darsena.tasks.events import RunQueued, RunUpdated
 from darsena.tasks.filters import Test
 from darsena.tasks.model import DEFAULT_POOL, Ending, Held, QueuePlace, Run
 from darsena.tasks.places import find_place
-from darsena.tasks.requests import REQUEST_KIND, RunRequest
+from darsena.tasks.requests import CALLER, REQUEST_KIND, RunRequest
 from darsena.tasks.signing import Sealer
 
 MOST_UNFINISHED = 1000
@@ -50,10 +50,14 @@ class RunService:
         self._wake = wake
         self._server = server
 
-    async def schedule(self, facts: RegistryFacts, request: RunRequest, author: Author) -> Run:
-        """Queue a run. Raises RequestInvalid for a source that was not uploaded, Throttled for too many runs."""
+    async def schedule(self, facts: RegistryFacts, request: RunRequest, author: Author, caller: str = "") -> Run:
+        """Queue a run; `caller` is the object id of who asks for it. Raises RequestInvalid for a source that was not
+        uploaded, Throttled for too many runs, NotImplementedHere for an identity that would count and that no run can
+        have."""
+        _check_identity(facts, request)
         uid = new_uid()
-        sealed = self._sealer.seal(facts.uid, REQUEST_KIND, uid, msgspec.json.encode(request.stored))
+        stored = msgspec.json.encode(request.store_for(caller))
+        sealed = self._sealer.seal(facts.uid, REQUEST_KIND, uid, stored)
         run = await self._db.transact(self._insert, facts, request, author, uid, sealed)
         failpoint("run.scheduled")
         return run
@@ -141,6 +145,16 @@ class RunService:
             return None  # another cancel is ending it at this moment
         status = get_run(tx, run.registry_uid, run.run_id).status
         raise Conflict(f"The run '{run.run_id}' cannot be canceled: it has ended, with status '{status}'.")
+
+
+def _check_identity(facts: RegistryFacts, request: RunRequest) -> None:
+    """Where access is given by repository only an identity gives a run any; elsewhere one has no effect."""
+    if facts.abac and request.source_identity not in (None, CALLER):
+        raise NotImplementedHere(
+            f"The login of a run to its own registry as '{request.source_identity[:80]}' is not in this version, and "
+            f"this registry gives access by repository: give '{CALLER}' as the identity, with the caller's repository "
+            f"roles, or name a repository token for '{facts.login_server}' in 'credentials.customRegistries'."
+        )
 
 
 def get_run(tx: Tx, registry_uid: str, run_id: str) -> Run:

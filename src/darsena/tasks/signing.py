@@ -26,6 +26,8 @@ LIFETIME_S: Final = 3600
 _KEY_LIFETIME_US = 90 * 24 * 3600 * 1_000_000
 _OVERLAP_US = 2 * LIFETIME_S * 1_000_000
 _VERSION = "2023-11-03"
+SIGNED_NAMES: Final = ("sv", "spr", "se", "sr", "sp", "si", "sig")
+"""Of the query: what is signed, and the signature."""
 _OWNER, _KIND = "system", "url-key"
 
 
@@ -61,7 +63,7 @@ class UrlSigner:
 
     async def check(self, path: str, query: Mapping[str, str]) -> Permissions:
         """What the signature lets its bearer do at `path` now. Raises AccessDenied for every other query."""
-        facts = {name: query.get(name, "") for name in ("sv", "spr", "se", "sr", "sp", "si")}
+        facts = {name: query.get(name, "") for name in SIGNED_NAMES if name != "sig"}
         key = await self._find(facts["si"])
         expected = _mac(key or bytes(32), path, facts)
         if not hmac.compare_digest(expected.encode(), query.get("sig", "").encode()) or key is None:

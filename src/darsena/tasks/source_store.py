@@ -87,5 +87,4 @@ def _source(row: Row[Any]) -> Source:
         staged_bytes=row.staged_bytes,
         created_at_us=row.created_at,
         written_at_us=row.written_at,
-        used_at_us=row.used_at,
     )

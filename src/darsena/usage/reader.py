@@ -1,7 +1,7 @@
 """The usage reader: follows the streams of registries and keeps their totals.
 
-The totals and the cursor change in one transaction, so no event counts twice. Behind the journal's floor, or when asked
-to, it counts anew and goes on from the head.
+The totals and the cursor change in one transaction, so no event counts twice. Behind the journal's floor it counts anew
+and goes on from the head.
 """
 
 from __future__ import annotations
@@ -53,27 +53,19 @@ class UsageReader:
                 total += count
         return total
 
-    async def recount(self, registry_uid: str, region: str) -> Totals:
-        """Count the registry anew and go on from there."""
-        return await self._db.transact(self._recount, f"{_PREFIX}{registry_uid}@{region}")
-
     def forget_registry(self, tx: Tx, registry_uid: str) -> None:
         """In the transaction that deletes the registry."""
         store.forget(tx, registry_uid)
 
     def _cross_gap(self, tx: Tx, stream: str) -> None:
-        if store.find_cursor(tx, READER, stream) < store.find_floor(tx, stream):
-            self._recount(tx, stream)
-
-    def _recount(self, tx: Tx, stream: str) -> Totals:
+        if store.find_cursor(tx, READER, stream) >= store.find_floor(tx, stream):
+            return
         store.lock_cursor(tx, READER, stream)
         newest = store.lock_head(tx, stream)
         registry_uid = _registry_of(stream)
-        totals = store.count_anew(tx, registry_uid)
         if self._exists(tx, registry_uid):
-            store.put(tx, registry_uid, totals)
+            store.put(tx, registry_uid, store.count_anew(tx, registry_uid))
         store.set_cursor(tx, READER, stream, newest)
-        return totals
 
     def _apply(self, tx: Tx, entries: Sequence[Entry]) -> None:
         change = Totals()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from stand import Stand, wait_until
-from stock import GROUP, NOT_FOUND, Az
+from stock import GROUP, NOT_FOUND, Az, resolves
 
 
 def test_scope_maps(az: Az, registry: str) -> None:
@@ -82,6 +83,26 @@ def test_roles(
     assert made["id"] in [row["id"] for row in listed]
     az.ok("role", "assignment", "delete", "--ids", made["id"])
     wait_until(lambda: other("acr", "show", "-n", registry).code != 0, "the right is gone")
+
+
+def test_a_registry_by_repository_under_a_generated_name(az: Az, stand: Stand, context: Path) -> None:
+    """ABAC mode: the owner may do nothing there without a repository role, and a run only what its caller may. The
+    login server's name is not the registry's, and is found all the same."""
+    name = f"azabac{uuid.uuid4().hex[:8]}"
+    modes = ("--dnl-scope", "TenantReuse", "--role-assignment-mode", "rbac-abac")
+    made = az.json("acr", "create", "-g", GROUP, "-n", name, "--sku", "Basic", *modes)
+    host = made["loginServer"].partition(":")[0]
+    assert host.startswith(f"{name}-")
+    wait_until(lambda: resolves(host), f"{host} resolves")
+    build = ("acr", "build", "-r", name, "-t", "team/app:1", str(context))
+    assert az(*build).code == 1
+    for role in ("Writer", "Catalog Lister"):
+        grant = ("--role", f"Container Registry Repository {role}", "--scope", made["id"])
+        az.ok("role", "assignment", "create", "--assignee", stand.owner["client_id"], *grant)
+    az.ok(*build, "--source-acr-auth-id", "[caller]")
+    assert az.json("acr", "repository", "list", "-n", name) == ["team/app"]
+    assert az.json("acr", "manifest", "show", f"{made['loginServer']}/team/app:1")["schemaVersion"] == 2
+    az.ok("acr", "delete", "-g", GROUP, "-n", name, "--yes")
 
 
 def test_identities(az: Az, registry: str) -> None:

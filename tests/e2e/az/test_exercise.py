@@ -17,7 +17,7 @@ def test_the_exercise_as_printed(new_az: Callable[[], Az], stand: Stand, tmp_pat
     az.sign_in(stand.owner)
 
     group = az.json("group", "create", "--name", "az204-acr-rg", "--location", "eastus")
-    assert group["properties"]["provisioningState"] == "Succeeded"
+    assert (group["properties"]["provisioningState"], group["tags"]) == ("Succeeded", None)
 
     made = az.json("acr", "create", "--resource-group", "az204-acr-rg", "--name", "az204learner", "--sku", "Basic")
     assert made["loginServer"] == stand.login_server("az204learner")

@@ -115,6 +115,7 @@ def test_a_person_signs_in_with_a_password(fresh: Az, person: Person) -> None:
     assert "AADSTS50126" in fresh.refused("login", "-u", person.name, "-p", "a wrong password")
     fresh.ok("login", "-u", person.name, "-p", person.password)
     assert fresh.lines("account", "show", "--query", "user.name") == [person.name]
+    fresh.ok("login", "-u", person.name, "-p", person.password, "--tenant", "localhost")  # by its domain
     assert fresh.lines("ad", "signed-in-user", "show", "--query", "userPrincipalName") == [person.name]
     fresh.ok("group", "list")
 

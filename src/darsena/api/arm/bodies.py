@@ -64,8 +64,15 @@ class PoliciesBody(Body, frozen=True, kw_only=True):
 
 
 class VirtualNetworkRuleBody(Body, frozen=True, kw_only=True):
+    """The subnet has another name since the version 2026-09-01-preview, which az 2.91 speaks."""
+
     action: str | None = None
     id: str | None = None
+    virtual_network_subnet_resource_id: str | None = None
+
+    @property
+    def subnet(self) -> str | None:
+        return self.virtual_network_subnet_resource_id or self.id
 
 
 class IpRuleBody(Body, frozen=True, kw_only=True):

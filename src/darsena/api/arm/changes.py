@@ -168,7 +168,8 @@ def _network(body: NetworkRuleSetBody) -> dict[str, Any]:
         )
     if body.virtual_network_rules is not None:
         change["vnet_rules"] = parse_vnet_rules(
-            _rule(rule.action, rule.id, f"{target}.virtualNetworkRules", "id") for rule in body.virtual_network_rules
+            _rule(rule.action, rule.subnet, f"{target}.virtualNetworkRules", "id")
+            for rule in body.virtual_network_rules
         )
     return change
 

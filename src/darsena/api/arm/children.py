@@ -1,6 +1,7 @@
-"""What hangs on a registry, or on its group, and this version does not have: there are none of it, none can be made.
+"""What hangs on a registry, its group or an identity and this version does not have: there are none, none can be made.
 
-Listed empty, 404 one by one, 400 with the reason on creation, 204 on deletion: nothing is accepted and then not done.
+Listed empty, 404 one by one, 400 with the reason on creation, 204 on deletion; so are operations that would need it.
+Nothing is accepted and then not done.
 """
 
 from __future__ import annotations
@@ -10,17 +11,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from darsena.api.arm.context import ArmContext, Call, Handler, make_route
+from darsena.api.arm.groups import ACTION as GROUPS
 from darsena.api.arm.groups import ONE as GROUP
+from darsena.api.arm.identities import ONE as IDENTITY
 from darsena.api.arm.registries import ONE as REGISTRY
 from darsena.api.arm.views import ListView
 from darsena.api.http import Response
 from darsena.api.router import Route
 from darsena.core.errors import ChildUnknown, NotImplementedHere
 from darsena.resources.gates import check_feature
-from darsena.resources.ids import REGISTRY_TYPE
+from darsena.resources.ids import IDENTITY_TYPE, REGISTRY_TYPE
 from darsena.resources.tiers import Feature
 
 Document = dict[str, Any]
+SUBSCRIPTION = "/subscriptions/{subscription}"
 _PARAMETER = re.compile(r"/\{\w+\}")
 
 
@@ -36,8 +40,11 @@ class Collection:
     """Where only some tiers have it, lower ones refuse it in ACR's own words."""
     actions: tuple[str, ...] = ()
     """POST actions on one of it."""
+    trials: tuple[str, ...] = ()
+    """POST actions that tell what making one would do: refused as making one is."""
     owners: tuple[str, ...] = (REGISTRY,)
     """The paths that it hangs on."""
+    owner_type: str = REGISTRY_TYPE
     has_update: bool = True
     """Whether PATCH updates one of it."""
 
@@ -46,7 +53,20 @@ class Collection:
         """What the verbs of its actions follow."""
         if self.path.startswith("providers/"):
             return self.path.removeprefix("providers/")
-        return f"{REGISTRY_TYPE}/{_PARAMETER.sub('', self.path)}"
+        return f"{self.owner_type}/{_PARAMETER.sub('', self.path)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """A POST that this version does not carry out."""
+
+    path: str
+    action: str
+    summary: str
+    name: str
+    """How a sentence about it begins."""
+    instead: str
+    tag: str = "Not in this version"
 
 
 COLLECTIONS = (
@@ -158,7 +178,7 @@ OF_ARM = (
         path="providers/Microsoft.Authorization/locks",
         name="lock",
         tag="Not in this version",
-        owners=("/subscriptions/{subscription}", GROUP, REGISTRY),
+        owners=(SUBSCRIPTION, GROUP, REGISTRY),
         has_update=False,
         instead="give the roles that may delete to few, and lock images by their attributes",
     ),
@@ -166,9 +186,59 @@ OF_ARM = (
         path="providers/Microsoft.Resources/deployments",
         name="template deployment",
         tag="Not in this version",
-        owners=(GROUP,),
+        owners=(SUBSCRIPTION, GROUP),
         has_update=False,
+        actions=("cancel", "exportTemplate"),
+        trials=("validate", "whatIf"),
         instead="create groups and registries one by one",
+    ),
+    Collection(
+        path="providers/Microsoft.Authorization/denyAssignments",
+        name="deny assignment",
+        tag="Not in this version",
+        owners=(SUBSCRIPTION, GROUP, REGISTRY),
+        has_update=False,
+        instead="assign roles to those who may, and to nobody else",
+    ),
+    Collection(
+        path="federatedIdentityCredentials",
+        name="federated identity credential",
+        tag="Not in this version",
+        owners=(IDENTITY,),
+        owner_type=IDENTITY_TYPE,
+        has_update=False,
+        instead="use a service principal with a secret or a certificate",
+    ),
+)
+OPERATIONS = (
+    Operation(
+        path=f"{REGISTRY}/importImage",
+        action=f"{REGISTRY_TYPE}/importImage/action",
+        summary="Import an image",
+        name="Import is",
+        instead="copy images into the registry with skopeo or oras",
+        tag="Registries",
+    ),
+    Operation(
+        path=f"{GROUP}/moveResources",
+        action=f"{GROUPS}/moveResources/action",
+        summary="Move resources to another group",
+        name="Moving resources is",
+        instead="create them in the other group and copy what they hold",
+    ),
+    Operation(
+        path=f"{GROUP}/validateMoveResources",
+        action=f"{GROUPS}/validateMoveResources/action",
+        summary="Whether resources can be moved to another group",
+        name="Moving resources is",
+        instead="create them in the other group and copy what they hold",
+    ),
+    Operation(
+        path=f"{GROUP}/exportTemplate",
+        action=f"{GROUPS}/exportTemplate/action",
+        summary="A template of a group's resources",
+        name="Templates are",
+        instead="read the group's resources one by one",
     ),
 )
 
@@ -186,18 +256,27 @@ def list_child_routes(context: ArmContext) -> list[Route]:
         make_route(context, "GET", f"{REGISTRY}/privateLinkResources", _list,
                    summary="What private endpoints could reach",
                    action=f"{REGISTRY_TYPE}/privateLinkResources/read", response=listed, tag="Private endpoints"),
-        make_route(context, "POST", f"{REGISTRY}/importImage", _import_image, summary="Import an image",
-                   action=f"{REGISTRY_TYPE}/importImage/action", request=Document, tag="Registries"),
+        make_route(context, "GET", f"{REGISTRY}/privateLinkResources/{{child}}", _get,
+                   summary="One of what private endpoints could reach",
+                   action=f"{REGISTRY_TYPE}/privateLinkResources/read", tag="Private endpoints"),
+        *(_refusal(context, operation) for operation in OPERATIONS),
     ]  # fmt: skip
+
+
+def _refusal(context: ArmContext, operation: Operation) -> Route:
+    async def refuse(call: Call) -> Response:
+        """The body must be an object, and there must be what it is asked of."""
+        await call.request.json(Document)
+        await _check_owner(call)
+        raise NotImplementedHere(f"{operation.name} not in this version: {operation.instead}.")
+
+    return make_route(context, "POST", operation.path, refuse, summary=operation.summary, action=operation.action,
+                      request=Document, tag=operation.tag)  # fmt: skip
 
 
 def _routes(context: ArmContext, owner: str, collection: Collection) -> list[Route]:
     base, name = f"{owner}/{collection.path}", collection.name
     one = f"{base}/{{child}}"
-
-    async def get(call: Call) -> Response:
-        await _check_owner(call)
-        raise ChildUnknown(call.request.params["child"])
 
     async def put(call: Call) -> Response:
         """The body must be an object, whatever becomes of it."""
@@ -217,20 +296,24 @@ def _routes(context: ArmContext, owner: str, collection: Collection) -> list[Rou
             handler,
             summary=summary,
             action=f"{collection.action}/{verb}",
-            request=Document if method in ("PUT", "PATCH") else None,
+            request=Document if handler is put or method == "PATCH" else None,
             response=response,
             tag=collection.tag,
         )
 
     return [
         route("GET", base, _list, f"Every {name}", "read", ListView[Document]),
-        route("GET", one, get, f"One {name}", "read"),
+        route("GET", one, _get, f"One {name}", "read"),
         route("PUT", one, put, f"Create one {name}: not in this version", "write"),
-        *([route("PATCH", one, get, f"Update one {name}", "write")] if collection.has_update else []),
+        *([route("PATCH", one, _get, f"Update one {name}", "write")] if collection.has_update else []),
         route("DELETE", one, _delete, f"Delete one {name}", "delete"),
         *(
-            route("POST", f"{one}/{verb}", get, f"{verb} of one {name}", f"{verb}/action")
+            route("POST", f"{one}/{verb}", _get, f"{verb} of one {name}", f"{verb}/action")
             for verb in collection.actions
+        ),
+        *(
+            route("POST", f"{one}/{verb}", put, f"{verb} of one {name}: not in this version", f"{verb}/action")
+            for verb in collection.trials
         ),
     ]
 
@@ -246,16 +329,18 @@ async def _delete(call: Call) -> Response:
     return Response(204)
 
 
-async def _import_image(call: Call) -> Response:
-    await call.request.json(Document)
+async def _get(call: Call) -> Response:
     await _check_owner(call)
-    raise NotImplementedHere("Import is not in this version: copy images into the registry with skopeo or oras.")
+    raise ChildUnknown(call.request.params["child"])
 
 
 async def _check_owner(call: Call) -> None:
     """Raises ResourceUnknown."""
-    params = call.request.params
-    await call.context.resources.check_scope(call.subscription_id, params.get("group"), params.get("registry"))
+    params, resources = call.request.params, call.context.resources
+    if "identity" in params:
+        await resources.get_identity(call.subscription_id, call.group, params["identity"])
+    else:
+        await resources.check_scope(call.subscription_id, params.get("group"), params.get("registry"))
 
 
 def _many(name: str) -> str:

@@ -14,9 +14,12 @@ Facts = Mapping[str, str]
 """A resource's fields by their lower-case names; `tags/<name>` for each tag."""
 Test = Callable[[Facts], bool]
 
+_PLAN = ("plan", *(f"plan/{part}" for part in ("publisher", "product", "name", "version", "promotioncode")))
 FIELDS = frozenset(
-    {"resourcetype", "name", "resourcegroup", "location", "tagname", "tagvalue", "identity", "plan", "id"}
-)
+    {"resourcetype", "name", "resourcegroup", "location", "tagname", "tagvalue", "identity", "identity/principalid",
+     "id", *_PLAN}
+)  # fmt: skip
+"""No resource here has a plan."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ def list_routes(context: ArmContext) -> list[Route]:
 async def _list(call: Call) -> Response:
     """Those that the caller may read, also one by one."""
     window = parse_window(call.request)
-    test = parse_filter(call.request.query.get("$filter", ""))
+    test = parse_filter(call.query_option("$filter"))
     all_readable = await call.may(f"{ACTION}/read", subscription_path(call.subscription_id))
 
     async def keep(group: Group) -> bool:

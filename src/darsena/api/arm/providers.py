@@ -9,7 +9,7 @@ from darsena.api.arm import views
 from darsena.api.arm.context import ArmContext, Call, make_route
 from darsena.api.http import Response
 from darsena.api.router import Route
-from darsena.core.errors import ResourceUnknown
+from darsena.core.errors import NotImplementedHere, ResourceUnknown
 from darsena.resources.ids import subscription_path
 from darsena.resources.locations import REGIONS
 
@@ -92,6 +92,7 @@ _RESOURCES = (
 """(type below a registry, how people call many of it)"""
 _ACTIONS: tuple[tuple[str, str, str, bool], ...] = (
     ("register/action", "", "Registers the subscription for the container registry resource provider", False),
+    ("unregister/action", "", "Unregisters the subscription for the container registry resource provider", False),
     ("checkNameAvailability/read", "", "Checks whether a container registry name is available", False),
     ("operations/read", "Operations", "Lists the operations of the container registry resource provider", False),
     ("locations/operationResults/read", "Locations", "Gets the result of an asynchronous operation", False),
@@ -146,8 +147,17 @@ def list_routes(context: ArmContext) -> list[Route]:
                    response=views.ListView[views.ProviderView], tag=TAG),
         make_route(context, "GET", f"{base}/{{namespace}}", _get, summary="A resource provider",
                    response=views.ProviderView, tag=TAG),
+        make_route(context, "GET", f"{base}/{{namespace}}/resourceTypes", _list_types,
+                   summary="A provider's resource types", response=views.ListView[views.ResourceTypeView], tag=TAG),
         make_route(context, "POST", f"{base}/{{namespace}}/register", _get, summary="Register a resource provider",
                    action="Microsoft.ContainerRegistry/register/action", response=views.ProviderView, tag=TAG),
+        make_route(context, "POST", f"{base}/{{namespace}}/unregister", _refuse_unregister,
+                   summary="Unregister a resource provider: not in this version",
+                   action="Microsoft.ContainerRegistry/unregister/action", tag=TAG),
+        make_route(context, "GET", "/providers", _list, summary="Resource providers of the tenant",
+                   response=views.ListView[views.ProviderView], tag=TAG),
+        make_route(context, "GET", "/providers/{namespace}", _get, summary="A resource provider of the tenant",
+                   response=views.ProviderView, tag=TAG),
         make_route(context, "GET", "/providers/Microsoft.ContainerRegistry/operations", _operations,
                    summary="Operations of the registry provider", response=views.ListView[views.OperationView],
                    tag=TAG),
@@ -174,10 +184,25 @@ async def _list(call: Call) -> Response:
 
 async def _get(call: Call) -> Response:
     """Every provider is registered from the start, so registering answers the same."""
+    return call.answer(_view(call, _find(call)))
+
+
+async def _list_types(call: Call) -> Response:
+    return call.answer(views.ListView(value=_type_views(_find(call))))
+
+
+async def _refuse_unregister(call: Call) -> Response:
+    raise NotImplementedHere(
+        f"Unregistering is not in this version: '{_find(call)}' is there from the start and stays."
+    )
+
+
+def _find(call: Call) -> str:
+    """Raises ResourceUnknown."""
     wanted = call.request.params["namespace"]
     for namespace in _TYPES:
         if namespace.lower() == wanted.lower():
-            return call.answer(_view(call, namespace))
+            return namespace
     raise ResourceUnknown(f"The resource namespace '{wanted[:80]}' is invalid.", code="InvalidResourceNamespace")
 
 
@@ -186,20 +211,25 @@ async def _operations(call: Call) -> Response:
 
 
 def _view(call: Call, namespace: str) -> views.ProviderView:
-    locations = [region.display_name for region in REGIONS]
+    owner = subscription_path(call.subscription_id) if "subscription" in call.request.params else ""
     return views.ProviderView(
-        id=f"{subscription_path(call.subscription_id)}/providers/{namespace}",
+        id=f"{owner}/providers/{namespace}",
         namespace=namespace,
         registration_state="Registered",
         registration_policy="RegistrationRequired",
-        resource_types=[
-            views.ResourceTypeView(
-                resource_type=name,
-                locations=locations,
-                api_versions=list(versions),
-                default_api_version=next(version for version in versions if not version.endswith("-preview")),
-                capabilities="SupportsTags, SupportsLocation" if name in _TAGGED else "None",
-            )
-            for name, versions in _TYPES[namespace].items()
-        ],
+        resource_types=_type_views(namespace),
     )
+
+
+def _type_views(namespace: str) -> list[views.ResourceTypeView]:
+    locations = [region.display_name for region in REGIONS]
+    return [
+        views.ResourceTypeView(
+            resource_type=name,
+            locations=locations,
+            api_versions=list(versions),
+            default_api_version=next(version for version in versions if not version.endswith("-preview")),
+            capabilities="SupportsTags, SupportsLocation" if name in _TAGGED else "None",
+        )
+        for name, versions in _TYPES[namespace].items()
+    ]

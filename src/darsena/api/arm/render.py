@@ -20,7 +20,7 @@ def group_view(group: Group) -> views.GroupView:
         name=group.name,
         type=GROUP_TYPE,
         location=group.location,
-        tags=group.tags,
+        tags=group.tags or None,
         properties=views.ProvisioningView(provisioning_state=SUCCEEDED),
         managed_by=group.managed_by,
     )
@@ -176,7 +176,10 @@ def _policies(values: Properties) -> views.PoliciesView:
 def _network_rule_set(values: Properties) -> views.NetworkRuleSetView:
     return views.NetworkRuleSetView(
         default_action="Allow" if values.network_default_allow else "Deny",
-        virtual_network_rules=[views.VirtualNetworkRuleView(action="Allow", id=rule) for rule in values.vnet_rules],
+        virtual_network_rules=[
+            views.VirtualNetworkRuleView(action="Allow", id=rule, virtual_network_subnet_resource_id=rule)
+            for rule in values.vnet_rules
+        ],
         ip_rules=[views.IpRuleView(action="Allow", value=rule) for rule in values.ip_rules],
     )
 

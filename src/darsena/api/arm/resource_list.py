@@ -81,11 +81,13 @@ def _view(call: Call, row: Row, expand: frozenset[str]) -> views.ResourceView:
 
 def _facts(row: Row) -> dict[str, str]:
     tags = {f"tags/{name.lower()}": value for name, value in row.tags.items()}
+    principal = row.properties.identity.system_object_id if isinstance(row, RegistryRow) else None
     return {
         "id": row.resource_id,
         "name": row.name,
         "location": row.location,
         "resourcetype": _kind(row),
         "resourcegroup": row.group,
+        "identity/principalid": principal or "",
         **tags,
     }

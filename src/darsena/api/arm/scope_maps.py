@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import UNSET
+
 from darsena.api.arm.context import ArmContext, Call, Handler, make_route
 from darsena.api.arm.paging import make_next_link, parse_window
 from darsena.api.arm.registries import ONE
@@ -35,22 +37,24 @@ def list_scope_map_routes(context: ArmContext, scope_maps: ScopeMaps) -> list[Ro
         return call.answer(_view(*await scope_maps.get(find_registry(call), child(call))))
 
     async def put(call: Call) -> Response:
-        asked = _properties(await call.request.json(ScopeMapBody))
+        asked = (await call.request.json(ScopeMapBody)).properties
+        if asked is None:
+            raise RequestInvalid("The member 'properties' is required.", "properties")
         made = await scope_maps.put(
             find_registry(call, lock=True),
             child(call),
-            description=asked.description,
+            description=None if asked.description is UNSET else asked.description,
             actions=asked.actions or [],
             author=call.author,
         )
         return call.answer(_view(*made))
 
     async def patch(call: Call) -> Response:
-        asked = _properties(await call.request.json(ScopeMapBody))
+        asked = (await call.request.json(ScopeMapBody)).properties or ScopeMapPropertiesBody()
         changed = await scope_maps.patch(
             find_registry(call, lock=True),
             child(call),
-            description=asked.description,
+            description=None if asked.description is UNSET else asked.description or "",
             actions=asked.actions,
             author=call.author,
         )
@@ -85,12 +89,6 @@ def find_registry(call: Call, *, lock: bool = False) -> FindRegistry:
 
 def child(call: Call) -> str:
     return call.request.params["child"]
-
-
-def _properties(body: ScopeMapBody) -> ScopeMapPropertiesBody:
-    if body.properties is None:
-        raise RequestInvalid("The member 'properties' is required.", "properties")
-    return body.properties
 
 
 def _view(row: RegistryRow, found: ScopeMap) -> ScopeMapView:

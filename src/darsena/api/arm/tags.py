@@ -1,4 +1,5 @@
-"""Tags of a group, registry or identity as a resource of their own, and the names of all tags in use."""
+"""Tags of a group, registry or identity as a resource of their own, and the names of all tags in use. The subscription
+has none, and a name of a tag is there while something has the tag."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from darsena.api.arm.identities import ONE as IDENTITY
 from darsena.api.arm.registries import ONE as REGISTRY
 from darsena.api.http import Response
 from darsena.api.router import Route
-from darsena.core.errors import RequestInvalid
+from darsena.core.errors import NotImplementedHere, RequestInvalid
 from darsena.resources.ids import subscription_path
 from darsena.resources.model import Tags
 from darsena.resources.tagging import Tagged
@@ -20,6 +21,7 @@ from darsena.resources.tagging import Tagged
 TYPE = "Microsoft.Resources/tags"
 DEFAULT = f"providers/{TYPE}/default"
 NAMES = "/subscriptions/{subscription}/tagNames"
+OF_SUBSCRIPTION = f"/subscriptions/{{subscription}}/{DEFAULT}"
 _TAG = "Tags"
 
 Change = Callable[[Tags], Tags]
@@ -28,9 +30,36 @@ Change = Callable[[Tags], Tags]
 def list_routes(context: ArmContext) -> list[Route]:
     return [
         *(route for owner in (GROUP, REGISTRY, IDENTITY) for route in _routes(context, f"{owner}/{DEFAULT}")),
+        *_list_subscription(context),
+        *_list_names(context),
+    ]
+
+
+def _list_subscription(context: ArmContext) -> list[Route]:
+    refused = "Tags of the subscription: not in this version"
+    return [
+        make_route(context, "GET", OF_SUBSCRIPTION, _none, summary="The tags of the subscription, which has none",
+                   action=f"{TYPE}/read", response=views.TagsView, tag=_TAG),
+        make_route(context, "PUT", OF_SUBSCRIPTION, _refuse, summary=refused, action=f"{TYPE}/write",
+                   request=bodies.TagsBody, tag=_TAG),
+        make_route(context, "PATCH", OF_SUBSCRIPTION, _refuse, summary=refused, action=f"{TYPE}/write",
+                   request=bodies.TagsPatchBody, tag=_TAG),
+        make_route(context, "DELETE", OF_SUBSCRIPTION, _gone, summary="Remove all tags of the subscription",
+                   action=f"{TYPE}/delete", tag=_TAG),
+    ]  # fmt: skip
+
+
+def _list_names(context: ArmContext) -> list[Route]:
+    action = "Microsoft.Resources/subscriptions/tagNames"
+    refused = "A name or value of tags by itself: not in this version"
+    return [
         make_route(context, "GET", NAMES, _names, summary="The names and values of tags in use",
-                   action="Microsoft.Resources/subscriptions/tagNames/read",
-                   response=views.ListView[views.TagNameView], tag=_TAG),
+                   action=f"{action}/read", response=views.ListView[views.TagNameView], tag=_TAG),
+        *(
+            make_route(context, method, path, _refuse_name, summary=refused, action=f"{action}/{verb}", tag=_TAG)
+            for path in (f"{NAMES}/{{name}}", f"{NAMES}/{{name}}/tagValues/{{value}}")
+            for method, verb in (("PUT", "write"), ("DELETE", "delete"))
+        ),
     ]  # fmt: skip
 
 
@@ -113,6 +142,25 @@ def _answer(call: Call, resource_id: str, tags: Tags) -> Response:
         id=f"{resource_id}/{DEFAULT}", name="default", type=TYPE, properties=views.TagsPropertiesView(tags=tags)
     )
     return call.answer(view)
+
+
+async def _none(call: Call) -> Response:
+    return _answer(call, subscription_path(call.subscription_id), {})
+
+
+async def _refuse(_call: Call) -> Response:
+    raise NotImplementedHere("Tags of the subscription are not in this version: tag its groups.")
+
+
+async def _gone(_call: Call) -> Response:
+    return Response(200)
+
+
+async def _refuse_name(_call: Call) -> Response:
+    raise NotImplementedHere(
+        "Names and values of tags by themselves are not in this version: they come with the first resource that is "
+        "tagged so, and go with the last."
+    )
 
 
 async def _names(call: Call) -> Response:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from darsena.api.arm.bodies import Body
 from darsena.api.arm.views import SystemDataView, View
 
 
 class ScopeMapPropertiesBody(Body, frozen=True, kw_only=True):
-    description: str | None = None
+    description: str | msgspec.UnsetType | None = msgspec.UNSET
+    """In a PATCH null removes it."""
     actions: list[str] | None = None
 
 

@@ -169,8 +169,9 @@ class GroupView(View, frozen=True, kw_only=True):
     name: str
     type: str
     location: str
-    tags: dict[str, str]
     properties: ProvisioningView
+    tags: dict[str, str] | None = None
+    """Left out of an answer while there are none."""
     managed_by: str | None = None
 
 
@@ -252,8 +253,11 @@ class PoliciesView(View, frozen=True, kw_only=True):
 
 
 class VirtualNetworkRuleView(View, frozen=True, kw_only=True):
+    """The subnet stands under the name that the newest clients read and under the one that all others do."""
+
     action: str
     id: str
+    virtual_network_subnet_resource_id: str
 
 
 class IpRuleView(View, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from darsena.core.errors import AccessDenied, MethodNotAllowed, NameInvalid, Una
 from darsena.core.names import RepositoryName
 from darsena.db import set_caller
 from darsena.identity.authenticator import Authenticator
-from darsena.identity.model import ANY, Caller, RegistryFacts
+from darsena.identity.model import ANY, Caller, RegistryFacts, ScopeRequest
 from darsena.registry.model import Registry
 
 
@@ -92,9 +92,24 @@ class Door:
         set_caller(caller.principal.actor, request.correlation_id, address)
         if need is not None:
             _check(caller, target, need)
+            self._check_source(request, facts, caller, target)
         elif caller.principal.kind == "anonymous" and authorization is None:
             raise Unauthenticated("sign in first")
         return caller
+
+    def _check_source(self, request: Request, facts: RegistryFacts, caller: Caller, target: Target) -> None:
+        """A token that does not reach the source of a mount, though its owner does, is challenged for one that reaches.
+
+        Clients keep a token for what comes next, and ask for more when told to. Raises AccessDenied.
+        """
+        source = _read_source(request, target)
+        if source in (None, ANY) or caller.grants.allows("repository", source, "pull"):
+            return
+        missing = ScopeRequest("repository", source, frozenset({"pull"}))
+        if self._authenticator.may_ask_for(facts, request.headers.get(b"authorization"), missing):
+            raise AccessDenied(
+                f"the token does not say pull on repository:{source}", missing=[("repository", source, "pull")]
+            )
 
 
 def scope_of(target: Target) -> tuple[str, str]:
@@ -107,14 +122,20 @@ def scope_of(target: Target) -> tuple[str, str]:
 def _source_scope(request: Request, target: Target) -> str:
     """A mount reads another repository: a client that signs in for what it is asked can mount then.
 
-    Only told; without that right the mount becomes an ordinary upload.
+    Only told; who has no right to read it gets an ordinary upload instead of the mount.
     """
+    source = _read_source(request, target)
+    return "" if source is None else f" repository:{source}:pull"
+
+
+def _read_source(request: Request, target: Target) -> str | None:
+    """Where a mount is to take the blob from; `*` where the client leaves it to us. None: no mount, or no name."""
     if target.kind != "uploads" or "mount" not in (query := request.query):
-        return ""
+        return None
     try:
-        return f" repository:{RepositoryName.parse(query['from']) if 'from' in query else ANY}:pull"
+        return RepositoryName.parse(query["from"]) if "from" in query else ANY
     except NameInvalid:
-        return ""
+        return None
 
 
 def check_action(caller: Caller, target: Target, action: str) -> None:

@@ -55,18 +55,22 @@ class ManifestRoutes:
         return Response(200, served.content, manifest_headers(served))
 
     async def put(self, request: Request, registry: Registry, target: Target, _caller: Caller) -> Response:
+        """By digest under as many tags as the query names, each told in `OCI-Tag` (distribution-spec after 1.1)."""
         reference = _for_writing(target.reference)
+        tags = _read_tags(request) if isinstance(reference, Digest) else ()
         try:
             content = await request.body(MANIFEST_LIMIT_BYTES)
         except RequestTooLarge as error:
             raise ManifestTooLarge(MANIFEST_LIMIT_BYTES) from error
         pushed = await self._service.manifests.put(
-            registry, target.repository, reference, content, request.header("content-type")
+            registry, target.repository, reference, content, request.header("content-type"), tags
         )
         response = Response(201).header("location", f"/v2/{target.repository}/manifests/{pushed.digest}")
         response.header("docker-content-digest", str(pushed.digest))
         if pushed.subject is not None:
             response.header("oci-subject", str(pushed.subject))
+        if tags:
+            response.header("oci-tag", ", ".join(tags))
         return response
 
     async def delete(self, _request: Request, registry: Registry, target: Target, _caller: Caller) -> Response:
@@ -132,6 +136,13 @@ def _for_reading(text: str) -> Reference:
         return TagName.parse(text)
     except NameInvalid as error:
         raise ManifestUnknown(text[:200]) from error
+
+
+def _read_tags(request: Request) -> tuple[TagName, ...]:
+    try:
+        return tuple(dict.fromkeys(TagName.parse(value) for name, value in request.query_list if name == "tag"))
+    except NameInvalid as error:
+        raise RequestInvalid(error.message) from error
 
 
 def _for_writing(text: str) -> Reference:

@@ -73,7 +73,9 @@ class UploadRoutes:
                 return False
             sources = [source] if may_read(source) else []
         else:
-            sources = await self._uploading.list_holders(registry, digest, may_read)
+            names, has_wider = caller.grants.list_names("repository", "pull")
+            wider = may_read if has_wider else None
+            sources = await self._uploading.list_holders(registry, digest, names, wider)
         return bool(sources) and await self._uploading.mount(registry, target.repository, digest, sources)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform as python_platform
 import pwd
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from darsena.engine.podman import cgroups
 from darsena.engine.podman.users import BuildUser, UserUnavailable, ensure_build_user, has_build_user, has_ranges
-from darsena.engine.port import EngineInfo, Fault, Mode
+from darsena.engine.port import HEREDOCS, EngineInfo, Fault, Mode
 
 _PACKAGES = {"podman": "podman", "buildah": "buildah"}
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386", "i386": "386"}
@@ -70,13 +71,14 @@ def inspect(forced: Mode | None = None) -> Machine:
     if not tree.roots:
         text = "no cgroup can be made: runs have no limit of processes, memory or cpu"
         faults.append(Fault(text=text, fix="start the agent as root, or in a systemd unit with Delegate=yes"))
+    versions = _read_versions()
     info = EngineInfo(
         engine="none" if mode == "none" else "podman",
-        version=_version(),
+        version=", ".join(f"{program} {version}".strip() for program, version in versions.items()),
         mode=mode,
         platforms=_platforms(),
         cpu=os.cpu_count() or 1,
-        features=_features(mode, outside, tree),
+        features=_features(mode, outside, tree, versions.get("buildah", "")),
         faults=tuple(faults),
     )
     return Machine(mode=mode, user=user, runtime=runtime, outside=outside, tree=tree, info=info)
@@ -158,7 +160,7 @@ def _platforms() -> tuple[str, ...]:
     return tuple(found)
 
 
-def _features(mode: Mode, outside: bool, tree: cgroups.CgroupTree) -> tuple[str, ...]:
+def _features(mode: Mode, outside: bool, tree: cgroups.CgroupTree, buildah: str) -> tuple[str, ...]:
     known = {
         "isolated-user": mode in ("dedicated-user", "rootless"),
         "trusted-users-only": mode == "root",
@@ -167,18 +169,25 @@ def _features(mode: Mode, outside: bool, tree: cgroups.CgroupTree) -> tuple[str,
         "cgroup-v2": bool(tree.roots) and tree.unified,
         "cgroup-v1": bool(tree.roots) and not tree.unified,
         "windows-assembly": True,
+        HEREDOCS: is_at_least(buildah, 1, 33),
     }
     return tuple(name for name, present in known.items() if present)
 
 
-def _version() -> str:
-    """`podman 4.3.1, buildah 1.28.2`, of those that are there."""
-    found: list[str] = []
+def _read_versions() -> dict[str, str]:
+    """`{"podman": "4.3.1", "buildah": "1.28.2"}`, of those that are there; empty when a program does not say."""
+    found: dict[str, str] = {}
     for program in _PACKAGES:
         path = find(program)
         if path is None:
             continue
         done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, check=False, cwd="/")
         words = done.stdout.split()
-        found.append(f"{program} {words[2]}" if len(words) > 2 else program)
-    return ", ".join(found)
+        found[program] = words[2] if len(words) > 2 else ""
+    return found
+
+
+def is_at_least(version: str, major: int, minor: int) -> bool:
+    """`1.28.2`, `1.33.7-dev`."""
+    match = re.match(r"(\d+)\.(\d+)", version)
+    return match is not None and (int(match[1]), int(match[2])) >= (major, minor)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import BindParameter, bindparam, delete, select, update
 
 from darsena.core.digest import Digest
-from darsena.db import Tx
+from darsena.db import Prepared, Tx
 from darsena.db.dialects import prepare_insert_ignore
 from darsena.registry.tables import blob, repository, repository_blob
 
@@ -15,11 +17,10 @@ _CHUNK = 500
 
 # What a push runs is built once: building a statement costs several times what running it does.
 _HERE = (blob.c.registry_uid == bindparam("registry")) & (blob.c.digest == bindparam("which"))
-_ADD = prepare_insert_ignore(blob)
+_ADD = Prepared(prepare_insert_ignore(blob))
 _KEEP = update(blob).where(_HERE).values(gc_marked_at=None)
-_MARKED = select(blob.c.gc_marked_at).where(_HERE)
-_LINK = prepare_insert_ignore(repository_blob)
-_LINKED_SIZE = (
+_LINK = Prepared(prepare_insert_ignore(repository_blob))
+_LINKED_SIZE = Prepared(
     select(blob.c.size)
     .join(repository_blob, repository_blob.c.digest == blob.c.digest)
     .where(
@@ -28,16 +29,39 @@ _LINKED_SIZE = (
         blob.c.registry_uid == bindparam("registry"),
     )
 )
-_LINKED = (
-    select(repository_blob.c.digest)
-    .join(repository, repository.c.id == repository_blob.c.repository_id)
-    .join(blob, (blob.c.registry_uid == repository.c.registry_uid) & (blob.c.digest == repository_blob.c.digest))
-    .where(
-        repository_blob.c.repository_id == bindparam("repository"),
-        repository_blob.c.digest.in_(bindparam("digests", expanding=True)),
-        blob.c.digest == repository_blob.c.digest,
+_NAMED = Prepared(
+    select(repository.c.read_enabled, blob.c.size, blob.c.gc_marked_at)
+    .outerjoin_from(
+        repository,
+        repository_blob,
+        (repository_blob.c.repository_id == repository.c.id) & (repository_blob.c.digest == bindparam("which")),
     )
+    .outerjoin(blob, (blob.c.registry_uid == repository.c.registry_uid) & (blob.c.digest == repository_blob.c.digest))
+    .where(repository.c.registry_uid == bindparam("registry"), repository.c.name == bindparam("name"))
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedBlob:
+    """A repository, and what it may serve under a digest."""
+
+    is_readable: bool
+    size: int | None
+    """None: it has no such blob."""
+    is_marked: bool
+    """gc means to remove it, unless somebody asks for it before."""
+
+
+@functools.cache
+def _linked(count: int) -> Prepared:
+    """Asks for so many digests."""
+    digests: list[BindParameter[bytes]] = [bindparam(f"digest_{place}") for place in range(count)]
+    return Prepared(
+        select(repository_blob.c.digest)
+        .join(repository, repository.c.id == repository_blob.c.repository_id)
+        .join(blob, (blob.c.registry_uid == repository.c.registry_uid) & (blob.c.digest == repository_blob.c.digest))
+        .where(repository_blob.c.repository_id == bindparam("repository"), repository_blob.c.digest.in_(digests))
+    )
 
 
 def find_size(tx: Tx, registry_uid: str, digest: Digest) -> int | None:
@@ -49,15 +73,22 @@ def find_size(tx: Tx, registry_uid: str, digest: Digest) -> int | None:
 
 def find_linked_size(tx: Tx, registry_uid: str, repository_id: int, digest: Digest) -> int | None:
     """Bytes of a blob that this repository may serve."""
-    return tx.execute(
-        _LINKED_SIZE, {"repository": repository_id, "which": digest.stored, "registry": registry_uid}
-    ).scalar()
+    here = {"repository": repository_id, "which": digest.stored, "registry": registry_uid}
+    return tx.run(_LINKED_SIZE, here).scalar()
+
+
+def find_named(tx: Tx, registry_uid: str, name: str, digest: Digest) -> NamedBlob | None:
+    """Of the repository of this name, by one statement; None when there is no such repository."""
+    row = tx.run(_NAMED, {"registry": registry_uid, "name": str(name), "which": digest.stored}).first()
+    if row is None:
+        return None
+    return NamedBlob(is_readable=row.read_enabled, size=row.size, is_marked=row.gc_marked_at is not None)
 
 
 def add(tx: Tx, registry_uid: str, digest: Digest, size: int) -> bool:
     """Note that the registry has these bytes; clears a mark of gc. Returns whether it is new."""
     values = {"registry_uid": registry_uid, "digest": digest.stored, "size": size, "created_at": tx.now_us}
-    while tx.execute(_ADD[tx.dialect], values).rowcount != 1:
+    while tx.run(_ADD, values).count != 1:
         if keep(tx, registry_uid, digest):
             return False
         # gc removed the row between the two statements (PostgreSQL only): it is new again
@@ -70,15 +101,10 @@ def keep(tx: Tx, registry_uid: str, digest: Digest) -> bool:
     return tx.connection.execute(_KEEP, here).rowcount == 1  # gc's own note, not a fact for the journal
 
 
-def is_marked(tx: Tx, registry_uid: str, digest: Digest) -> bool:
-    """Whether gc means to remove it, or a link to it, unless somebody asks for it before."""
-    return tx.execute(_MARKED, {"registry": registry_uid, "which": digest.stored}).scalar() is not None
-
-
 def link(tx: Tx, repository_id: int, digest: Digest) -> bool:
     """Let the repository serve it; returns whether that is new."""
     values = {"repository_id": repository_id, "digest": digest.stored, "created_at": tx.now_us}
-    return tx.execute(_LINK[tx.dialect], values).rowcount == 1
+    return tx.run(_LINK, values).count == 1
 
 
 def unlink(tx: Tx, repository_id: int, digest: Digest) -> bool:
@@ -95,7 +121,9 @@ def list_linked(tx: Tx, repository_id: int, digests: Sequence[Digest]) -> set[Di
     linked: set[Digest] = set()
     for start in range(0, len(digests), _CHUNK):
         part = [digest.stored for digest in digests[start : start + _CHUNK]]
-        rows = tx.execute(_LINKED, {"repository": repository_id, "digests": part})
+        part += part[-1:] * ((1 << (len(part) - 1).bit_length()) - len(part))  # a few lengths, each built once
+        asked = {f"digest_{place}": stored for place, stored in enumerate(part)}
+        rows = tx.run(_linked(len(part)), {"repository": repository_id, **asked})
         linked |= {Digest.from_stored(row.digest) for row in rows}
     return linked
 

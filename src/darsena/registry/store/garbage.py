@@ -74,10 +74,14 @@ def list_garbage(tx: Tx, registry_uid: str, after: bytes, upto: bytes | None, be
 
 
 def mark(tx: Tx, registry_uid: str, digests: Sequence[Digest], before_us: int) -> int:
-    """Mark those that are still garbage and not marked yet; returns how many."""
-    statement = update(blob).where(_among(registry_uid, digests), blob.c.gc_marked_at.is_(None), _is_garbage(before_us))
+    """Mark those that are still garbage and not marked yet; returns how many.
+
+    The grace begins under their locks: who was told before that a blob is there has all of it.
+    """
+    chosen = and_(_among(registry_uid, digests), blob.c.gc_marked_at.is_(None), _is_garbage(before_us))
+    tx.execute(lock_for_update(tx.dialect, select(blob.c.digest).where(chosen).order_by(blob.c.digest)))
     # gc's own note, not a fact for the journal
-    return tx.connection.execute(statement.values(gc_marked_at=tx.now_us)).rowcount
+    return tx.connection.execute(update(blob).where(chosen).values(gc_marked_at=tx.clock.now_us())).rowcount
 
 
 def list_marked(tx: Tx, registry_uid: str, after: bytes, before_us: int, limit: int) -> list[Digest]:

@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, delete, insert, or_, select, tuple_, update
 
 from darsena.core.digest import Digest, text_of_stored
-from darsena.db import Tx
+from darsena.db import Prepared, Tx
+from darsena.db.dialects import insert_rows
 from darsena.registry.document import Document
 from darsena.registry.model import PASSED, Manifest, OrderBy
 from darsena.registry.store import pulls, untagged
@@ -22,14 +23,15 @@ _IS_RELEASED = or_(manifest.c.quarantine_state.is_(None), manifest.c.quarantine_
 
 
 _HERE = and_(manifest.c.repository_id == bindparam("repository"), manifest.c.digest == bindparam("which"))
-_FIND = _LIGHT.where(_HERE)
+_FIND = Prepared(_LIGHT.where(_HERE))
 _SEALED = select(manifest.c.sealed).where(_HERE)
-_INSERT = insert(manifest)
+_INSERT = Prepared(insert(manifest))
 _REFER = insert(manifest_reference)
+_REFERENCE = ("repository_id", "manifest", "target", "is_manifest")
 
 
 def find(tx: Tx, repository_id: int, digest: Digest) -> Manifest | None:
-    row = tx.execute(_FIND, {"repository": repository_id, "which": digest.stored}).first()
+    row = tx.run(_FIND, {"repository": repository_id, "which": digest.stored}).first()
     return None if row is None else _manifest(row)
 
 
@@ -54,7 +56,7 @@ def insert_new(
 ) -> None:
     """With its references; `foreign` are those of the document's that the repository has."""
     locks = {"read_enabled": True, "write_enabled": True, "delete_enabled": True, "list_enabled": True}
-    tx.execute(
+    tx.run(
         _INSERT,
         {
             "repository_id": repository_id,
@@ -75,21 +77,10 @@ def insert_new(
         },
     )
     targets = dict.fromkeys((*document.blobs, *foreign), False) | dict.fromkeys(document.manifests, True)
-    references = _references(repository_id, document, targets)
-    for start in range(0, len(references), _CHUNK):
-        tx.execute(_REFER, references[start : start + _CHUNK])
-
-
-def _references(repository_id: int, document: Document, targets: Mapping[Digest, bool]) -> list[dict[str, Any]]:
-    return [
-        {
-            "repository_id": repository_id,
-            "manifest": document.digest.stored,
-            "target": target.stored,
-            "is_manifest": is_manifest,
-        }
-        for target, is_manifest in targets.items()
-    ]
+    stored = document.digest.stored
+    references = [(repository_id, stored, target.stored, is_manifest) for target, is_manifest in targets.items()]
+    if references:
+        insert_rows(tx.connection, _REFER, _REFERENCE, references)
 
 
 def remove(tx: Tx, repository_id: int, digest: Digest) -> None:

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, case, delete, select
+import msgspec
+from sqlalchemy import BigInteger, String, bindparam, case, delete, exists, or_, select
 
 from darsena.core.digest import Digest, text_of_stored
 from darsena.db import Tx
-from darsena.db.dialects import ByDialect, insert_for, insert_rows, lock_against_deletion
+from darsena.db.dialects import ByDialect, insert_for, lock_against_deletion, rows_of_json
 from darsena.registry.model import Pulls
 from darsena.registry.tables import manifest, pull_count, repository, tag
 
 WHOLE = ""
 """The reference under which a repository as a whole is counted."""
 
-Counted = tuple[int, str]
-"""(repository id, reference)."""
+Counted = tuple[int, str, int, int]
+"""(repository id, reference, number of pulls, time of the last one)."""
+
+_COLUMNS = {"repository_id": BigInteger(), "reference": String(), "pulls": BigInteger(), "last_pull_at": BigInteger()}
 
 
 def _prepare_add(dialect: str) -> Any:
-    insert = insert_for(dialect, pull_count)
+    """One statement for them all. Locks in the order of ids and of references, against deadlocks."""
+    counted = rows_of_json(dialect, "counted", bindparam("counted", type_=String()), _COLUMNS)
+    is_tag = exists(tag.c.name).where(tag.c.repository_id == counted.c.repository_id, tag.c.name == counted.c.reference)
+    rows = select(counted).where(or_(counted.c.reference == WHOLE, counted.c.reference.contains(":"), is_tag))
+    rows = rows.order_by(counted.c.repository_id, counted.c.reference)
+    insert = insert_for(dialect, pull_count).from_select(list(_COLUMNS), rows)
     pulled = insert.excluded.last_pull_at
     latest = case((pulled > pull_count.c.last_pull_at, pulled), else_=pull_count.c.last_pull_at)
     added = {"pulls": pull_count.c.pulls + insert.excluded.pulls, "last_pull_at": latest}
@@ -29,26 +37,25 @@ def _prepare_add(dialect: str) -> Any:
 
 
 _ADD = ByDialect(_prepare_add)
-_COLUMNS = ("repository_id", "reference", "pulls", "last_pull_at")
 _MANIFESTS = select(manifest.c.digest).where(
     manifest.c.repository_id == bindparam("repository"), manifest.c.digest.in_(bindparam("digests", expanding=True))
 )
-_TAGS = select(tag.c.name).where(
-    tag.c.repository_id == bindparam("repository"), tag.c.name.in_(bindparam("names", expanding=True))
-)
 
 
-def add(tx: Tx, pulls: Mapping[Counted, Pulls]) -> int:
+def add(tx: Tx, counted: Sequence[Counted]) -> int:
     """Add to what is counted of repositories, tags and manifests that are there; returns how many of them are.
 
-    What several processes count adds up. Locks in the order of ids and of references, against deadlocks.
+    None of them twice. What several processes count adds up.
     """
-    present = _keep_present(tx, sorted(pulls))
-    if not present:
+    ids = sorted({row[0] for row in counted})
+    # Nothing of these repositories is deleted before this transaction ends.
+    statement = select(repository.c.id).where(repository.c.id.in_(ids)).order_by(repository.c.id)
+    there = set(tx.execute(lock_against_deletion(tx.dialect, statement)).scalars())
+    digests = list_present(tx, [(id_, name) for id_, name, _, _ in counted if id_ in there and ":" in name])
+    rows = [row for row in counted if row[0] in there and (":" not in row[1] or (row[0], row[1]) in digests)]
+    if not rows:
         return 0
-    rows = [(*key, pulls[key].number, pulls[key].last_us) for key in present]
-    insert_rows(tx.connection, _ADD[tx.dialect], _COLUMNS, rows)
-    return len(present)
+    return tx.execute(_ADD[tx.dialect], {"counted": msgspec.json.encode(rows).decode()}).rowcount
 
 
 def find(tx: Tx, repository_id: int, reference: str) -> Pulls | None:
@@ -67,28 +74,13 @@ def remove_all(tx: Tx, repository_id: int) -> None:
     tx.execute(delete(pull_count).where(pull_count.c.repository_id == repository_id))
 
 
-def _keep_present(tx: Tx, keys: Sequence[Counted]) -> list[Counted]:
-    """Which of these are there, in the same order; none of them is deleted before this transaction ends."""
-    ids = sorted({id_ for id_, _ in keys})
-    statement = select(repository.c.id).where(repository.c.id.in_(ids)).order_by(repository.c.id)
-    wholes = {(id_, WHOLE) for id_ in tx.execute(lock_against_deletion(tx.dialect, statement)).scalars()}
-    present = wholes | list_present(tx, keys)
-    return [key for key in keys if key in present]
-
-
-def list_present(tx: Tx, keys: Sequence[Counted]) -> set[Counted]:
-    """Tags and manifests among these that are there. By repository: SQLite scans for a list of pairs."""
+def list_present(tx: Tx, digests: Iterable[tuple[int, str]]) -> set[tuple[int, str]]:
+    """Manifests among these that are there. By repository: SQLite scans for a list of pairs."""
     by_repository: dict[int, list[str]] = {}
-    for id_, reference in keys:
-        by_repository.setdefault(id_, []).append(reference)
-    present: set[Counted] = set()
-    for id_, references in by_repository.items():
-        digests = [Digest.parse(text).stored for text in references if ":" in text]
-        if digests:
-            rows = tx.execute(_MANIFESTS, {"repository": id_, "digests": digests})
-            present |= {(id_, text_of_stored(stored)) for stored in rows.scalars()}
-        names = [text for text in references if text and ":" not in text]
-        if names:
-            rows = tx.execute(_TAGS, {"repository": id_, "names": names})
-            present |= {(id_, name) for name in rows.scalars()}
+    for id_, digest in digests:
+        by_repository.setdefault(id_, []).append(digest)
+    present: set[tuple[int, str]] = set()
+    for id_, texts in by_repository.items():
+        rows = tx.execute(_MANIFESTS, {"repository": id_, "digests": [Digest.parse(text).stored for text in texts]})
+        present |= {(id_, text_of_stored(stored)) for stored in rows.scalars()}
     return present

@@ -8,24 +8,24 @@ from typing import Any
 from sqlalchemy import Row, bindparam, delete, func, insert, select, update
 
 from darsena.core.names import RepositoryName
-from darsena.db import Tx
+from darsena.db import Prepared, Tx
 from darsena.db.dialects import lock_by_name, lock_for_update, prepare_locking
 from darsena.registry.model import Attributes, Repository, RepositoryView
 from darsena.registry.store import pulls
 from darsena.registry.tables import manifest, repository, tag
 from darsena.storage.tables import data_key
 
-_FIND = select(repository).where(
+_BY_NAME = select(repository).where(
     repository.c.registry_uid == bindparam("registry"), repository.c.name == bindparam("which")
 )
-_FIND_AND_LOCK = prepare_locking(_FIND)
-_TOUCH = update(repository).where(repository.c.id == bindparam("which")).values(updated_at=bindparam("now"))
+_FIND = Prepared(_BY_NAME)
+_FIND_AND_LOCK = Prepared(prepare_locking(_BY_NAME))
+_TOUCH = Prepared(update(repository).where(repository.c.id == bindparam("which")).values(updated_at=bindparam("now")))
 
 
 def find(tx: Tx, registry_uid: str, name: str, *, lock: bool = False) -> Repository | None:
     """`lock` keeps other writers of this repository out until commit: use cases that check and then write."""
-    statement = _FIND_AND_LOCK[tx.dialect] if lock else _FIND
-    row = tx.execute(statement, {"registry": registry_uid, "which": str(name)}).first()
+    row = tx.run(_FIND_AND_LOCK if lock else _FIND, {"registry": registry_uid, "which": str(name)}).first()
     return None if row is None else _repository(row)
 
 
@@ -54,7 +54,7 @@ def insert_new(tx: Tx, registry_uid: str, name: RepositoryName) -> Repository:
 
 
 def touch(tx: Tx, repository_id: int) -> None:
-    tx.execute(_TOUCH, {"which": repository_id, "now": tx.now_us})
+    tx.run(_TOUCH, {"which": repository_id, "now": tx.now_us})
 
 
 def set_attributes(tx: Tx, repository_id: int, changes: Mapping[str, bool]) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, delete, exis
 
 from darsena.core.digest import Digest, text_of_stored
 from darsena.core.names import TagName
-from darsena.db import Tx
+from darsena.db import Prepared, Tx
 from darsena.registry.model import PASSED, OrderBy, Tag
 from darsena.registry.store import pulls
 from darsena.registry.store.repositories import attributes_of
@@ -27,12 +27,12 @@ _IS_QUARANTINED = (
 """A tag's manifest has a state, and it is not that it passed."""
 
 
-_FIND = select(tag).where(tag.c.repository_id == bindparam("repository"), tag.c.name == bindparam("which"))
-_INSERT = insert(tag)
+_FIND = Prepared(select(tag).where(tag.c.repository_id == bindparam("repository"), tag.c.name == bindparam("which")))
+_INSERT = Prepared(insert(tag))
 
 
 def find(tx: Tx, repository_id: int, name: str) -> Tag | None:
-    row = tx.execute(_FIND, {"repository": repository_id, "which": str(name)}).first()
+    row = tx.run(_FIND, {"repository": repository_id, "which": str(name)}).first()
     return None if row is None else _tag(row)
 
 
@@ -44,7 +44,7 @@ def put(tx: Tx, repository_id: int, name: TagName, digest: Digest, existing: Tag
         return
     values = {"repository_id": repository_id, "name": str(name), "digest": digest.stored}
     locks = {"read_enabled": True, "write_enabled": True, "delete_enabled": True, "list_enabled": True}
-    tx.execute(_INSERT, {**values, "created_at": tx.now_us, "updated_at": tx.now_us, **locks})
+    tx.run(_INSERT, {**values, "created_at": tx.now_us, "updated_at": tx.now_us, **locks})
 
 
 def remove(tx: Tx, repository_id: int, name: str) -> None:

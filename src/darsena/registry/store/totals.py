@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, delete, func, select, update
 
-from darsena.db import Tx
+from darsena.db import Prepared, Tx
 from darsena.db.dialects import ByDialect, insert_for, insert_ignore, lock_for_update
 from darsena.registry.tables import blob, registry_size
 
@@ -18,7 +18,7 @@ def _prepare_change(dialect: str) -> Any:
     return changed.returning(registry_size.c.size_bytes)
 
 
-_CHANGE = ByDialect(_prepare_change)
+_CHANGE = Prepared(ByDialect(_prepare_change))
 
 
 def change(tx: Tx, registry_uid: str, by_bytes: int) -> int:
@@ -26,7 +26,7 @@ def change(tx: Tx, registry_uid: str, by_bytes: int) -> int:
 
     All that add to a registry wait here for each other, so it is the last thing before the events.
     """
-    return tx.execute(_CHANGE[tx.dialect], {"registry_uid": registry_uid, "size_bytes": by_bytes}).scalar_one()
+    return tx.run(_CHANGE, {"registry_uid": registry_uid, "size_bytes": by_bytes}).scalar()
 
 
 def find(tx: Tx, registry_uid: str) -> int:

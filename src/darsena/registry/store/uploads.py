@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from sqlalchemy import bindparam, delete, insert, select
 
-from darsena.db import Tx
+from darsena.db import Prepared, Tx
 from darsena.registry.tables import upload
 
-_OPEN = select(upload.c.uid).where(
-    upload.c.uid == bindparam("which"),
-    upload.c.registry_uid == bindparam("registry"),
-    upload.c.repository == bindparam("repository"),
-    upload.c.principal == bindparam("principal"),
-    upload.c.expires_at > bindparam("now"),
+_OPEN = Prepared(
+    select(upload.c.uid).where(
+        upload.c.uid == bindparam("which"),
+        upload.c.registry_uid == bindparam("registry"),
+        upload.c.repository == bindparam("repository"),
+        upload.c.principal == bindparam("principal"),
+        upload.c.expires_at > bindparam("now"),
+    )
 )
 
 
@@ -32,7 +34,7 @@ def insert_new(tx: Tx, uid: str, registry_uid: str, repository: str, principal: 
 def is_open(tx: Tx, uid: str, registry_uid: str, repository: str, principal: str) -> bool:
     """An upload belongs to its registry, repository and principal; to others it does not exist."""
     of = {"which": uid, "registry": registry_uid, "repository": str(repository), "principal": principal}
-    return tx.execute(_OPEN, {**of, "now": tx.now_us}).first() is not None
+    return tx.run(_OPEN, {**of, "now": tx.now_us}).first() is not None
 
 
 def remove(tx: Tx, uid: str) -> None:
