@@ -22,7 +22,7 @@ demo: install ## start Dársena, build an image, store, list, run and pull it
 lint: install-dev ## style, types, import law
 	@scripts/step "style (ruff)" .venv/bin/ruff check .
 	@scripts/step "format (ruff)" .venv/bin/ruff format --check .
-	@scripts/step "types (pyright, strict)" .venv/bin/pyright
+	@scripts/step "types (pyright, strict on src)" .venv/bin/pyright
 	@scripts/step "import law (import-linter)" .venv/bin/lint-imports
 
 test: lint ## everything that CI checks

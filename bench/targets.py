@@ -63,7 +63,7 @@ class Target:
     def begin_upload(self, repository: str) -> str:
         """Where to PUT the content, but for the digest."""
         status, headers, body = self.request(
-            "POST", f"/v2/{repository}/blobs/uploads/", **self.headers(repository, "pull,push")
+            "POST", f"/v2/{repository}/blobs/uploads/", b"", **self.headers(repository, "pull,push")
         )
         assert status == 202, body
         location = urlsplit(urljoin(f"{self.url}/", headers["location"]))
@@ -72,9 +72,8 @@ class Target:
     def push_blob(self, repository: str, content: bytes) -> str:
         digest = digest_of(content)
         path = self.begin_upload(repository) + digest
-        sign = self.headers(repository, "pull,push")
-        sign["Content-Type"] = "application/octet-stream"
-        status, _, body = self.request("PUT", path, content, **sign)
+        headers = {**self.headers(repository, "pull,push"), "Content-Type": "application/octet-stream"}
+        status, _, body = self.request("PUT", path, content, **headers)
         assert status == 201, body
         return digest
 

@@ -93,7 +93,7 @@ def follow_journal(tx: Tx, facts: Facts) -> None:
 def read_rows(tx: Tx) -> Facts:
     facts = Facts()
     repositories = tx.execute(select(repository.c.id, repository.c.name).where(repository.c.registry_uid == UID)).all()
-    for id_, name in repositories:
+    for id_, name in ((row.id, row.name) for row in repositories):
         rows = tx.execute(select(tag.c.name, tag.c.digest).where(tag.c.repository_id == id_))
         facts.tags[name] = {row.name: str(Digest.from_stored(row.digest)) for row in rows}
         facts.manifests[name] = _digests(tx, select(manifest.c.digest).where(manifest.c.repository_id == id_))

@@ -70,10 +70,10 @@ class Principals:
 
     async def _keep_an_owner(self, object_id: str) -> None:
         """The last owner could not go: there is another one before."""
-        for held in self.list_roles(object_id=object_id):
-            if held.role_definition_id == OWNER.id:
-                other = await self.create_service_principal("another owner")
-                await self.assign_role(other.principal.object_id, OWNER.id, held.scope)
+        held = [role for role in self.list_roles() if role.role_definition_id == OWNER.id]
+        if [role.object_id for role in held] == [object_id]:
+            other = await self.create_service_principal("another owner")
+            await self.assign_role(other.principal.object_id, OWNER.id, held[0].scope)
 
     # --- runs' ----------------------------------------------------------------------------------------------------
 

@@ -39,7 +39,7 @@ def test_shell_operators_and_open_quotes(text: str) -> None:
 def test_build_options() -> None:
     text = "-t a -t b:1 --image=c -f x/D --build-arg K=V --build-arg=E --target t --no-cache --label l=1 --rm -m 1g"
     text += " --pull=false ctx"
-    action, network = parse_build(text.split(), {"E": "from-env"})
+    action, network = parse_build([*text.split()], {"E": "from-env"})
     assert action.tags == ("a", "b:1", "c")
     assert (action.dockerfile, action.context, action.target, action.no_cache) == ("x/D", "ctx", "t", True)
     assert action.arguments == {"K": "V", "E": "from-env"}

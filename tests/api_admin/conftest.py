@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -59,7 +60,7 @@ class Admin:
         sent = b"" if body is None else msgspec.json.encode(body)
         return await ask(self.router, method, f"/darsena/v1/admin/{path}", sent, headers, stays=True)
 
-    async def lines(self, body: object, *, who: str = "owner") -> list[dict[str, object]]:
+    async def lines(self, body: object, *, who: str = "owner") -> list[dict[str, Any]]:
         answer = await self("POST", "fsck", body, who=who)
         assert answer.status == 200, answer.content
         return [msgspec.json.decode(line) for line in answer.content.splitlines()]

@@ -143,7 +143,7 @@ async def redeem(server: Server, code: str, **changes: str) -> Answer:
 
 
 async def get_code(browser: Browser, **changes: str | None) -> str:
-    page = Page((await browser.get(ask(**changes))).content)
+    page = Page((await browser.get(ask(ADFS, **changes))).content)
     answer = await browser.post(page, username=NAME, password=PASSWORD)
     assert answer.status == 303, answer.content
     return parse_qs(urlsplit(answer.headers["location"]).query)["code"][0]
@@ -246,7 +246,7 @@ async def test_a_client_that_is_not_known_is_not_answered(browser: Browser) -> N
     ],
 )
 async def test_other_errors_go_to_the_program(browser: Browser, changes: dict[str, str | None], error: str) -> None:
-    answer = await browser.get(ask(**changes))
+    answer = await browser.get(ask(ADFS, **changes))
     assert answer.status == 303
     values = parse_qs(urlsplit(answer.headers["location"]).query)
     assert (values["error"], values["state"]) == ([error], ["s&t"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
@@ -215,6 +216,7 @@ RANGES: list[tuple[dict[str, str], int, bytes | None, str | None]] = [
 async def test_ranges(client: Client) -> None:
     target, _ = await client.upload_url()
     await client.put(target, b"0123456789")
+    headers: dict[str, Any]
     for headers, status, content, content_range in RANGES:
         answer = await client("GET", target, **headers)
         assert (answer.status, answer.headers.get("content-range")) == (status, content_range), headers

@@ -93,6 +93,7 @@ ACCEPTED: dict[str, tuple[Any, str | None]] = {
 @pytest.mark.parametrize("name", ACCEPTED)
 async def test_accepted(ready: World, name: str) -> None:
     """Pushing manifests: 201, Location, the digest; OCI-Subject when there is a subject."""
+    document: dict[str, Any] | None
     document, content_type = ACCEPTED[name]
     if document is None:
         inner = await ready.push_index("team/app", children=[BASE])
@@ -173,11 +174,13 @@ INCOMPLETE: dict[str, tuple[dict[str, Any], int]] = {
 async def test_refused(ready: World) -> None:
     """Pushing manifests: MANIFEST_INVALID; MANIFEST_BLOB_UNKNOWN, one for each that is missing."""
     before = ready.kinds()
-    rows = {name: (document, type_, ["MANIFEST_INVALID"]) for name, (document, type_) in INVALID.items()}
+    rows: dict[str, tuple[Any, str | None, list[str]]] = {
+        name: (document, type_, ["MANIFEST_INVALID"]) for name, (document, type_) in INVALID.items()
+    }
     rows |= {name: (document, None, ["MANIFEST_BLOB_UNKNOWN"] * n) for name, (document, n) in INCOMPLETE.items()}
     for name, (document, content_type, codes) in rows.items():
-        content = document if isinstance(document, bytes) else msgspec.json.encode(document)
         declared = document["mediaType"] if content_type is None else content_type
+        content = document if isinstance(document, bytes) else msgspec.json.encode(document)
         answer = await ready.push_manifest("team/app", "new", Pushed(content, declared, digest_of(content)))
         assert (answer.status, answer.codes) == (400, codes), name
     assert (await ready.ask("GET", "/v2/team/app/manifests/new")).status == 404

@@ -1,5 +1,9 @@
 """Azure's management libraries for Python, unmodified, sync and async: registries, runs, tasks and resource groups."""
 
+# The libraries' models say of everything that it may be None, and their overloads take no words by name.
+# pyright: reportOptionalMemberAccess=false, reportOptionalSubscript=false, reportOptionalIterable=false
+# pyright: reportArgumentType=false, reportCallIssue=false
+
 from __future__ import annotations
 
 import gzip

@@ -50,7 +50,7 @@ def client(stand: Stand, make: Make, folder: Path) -> oras.client.OrasClient:
         owner["client_id"],
         owner["client_secret"],
         hostname=stand.login_server(REGISTRY),
-        tls_verify=stand.owner["ca_file"],
+        tls_verify=stand.owner["ca_file"],  # pyright: ignore[reportArgumentType] (goes to requests)
         config_path=str(folder / "docker.json"),
     )
     assert done == {"Status": "Login Succeeded"}
@@ -104,9 +104,11 @@ def test_artifact_with_a_subject_is_its_referrer(stand: Stand, client: oras.clie
     repository = f"{stand.login_server(REGISTRY)}/oras/subject"
     (folder / "file").write_text("subject")
     pushed = client.push(f"{repository}:v1", files=["file"], quiet=True)
-    digest, size = pushed.headers["docker-content-digest"], len(pushed.request.body)
+    body = pushed.request.body
+    assert isinstance(body, bytes)
+    digest, size = pushed.headers["docker-content-digest"], len(body)
     subject = oras.oci.Subject("application/vnd.oci.image.manifest.v1+json", digest, size)
-    attached = client.push(f"{repository}:sbom", files=["file:text/spdx"], subject=subject, quiet=True)
+    attached = client.push(f"{repository}:sbom", files=["file:text/spdx"], subject=subject, quiet=True)  # pyright: ignore[reportArgumentType]
     assert attached.headers["oci-subject"] == digest
     url = f"https://{stand.login_server(REGISTRY)}/v2/oras/subject/referrers/{digest}"
     listed = client.do_request(url, headers=dict(client.headers)).json()["manifests"]

@@ -19,7 +19,7 @@ from darsena.testing import FakeClock
 STREAM = registry_stream("a" * 32, "local")
 
 
-class Counted(EventBody):
+class Counted(EventBody, frozen=True):
     kind: ClassVar[str] = "number.counted"
     number: int
 

@@ -6,6 +6,7 @@ Every row has a repository of its own, furnished alike. In targets, headers and 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 

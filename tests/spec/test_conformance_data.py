@@ -106,14 +106,14 @@ def artifacts(made: Data) -> None:
 
 
 def artifacts_with_a_subject(made: Data) -> None:
-    about = {"subject": made.image(made.blob(b"one", LAYER), tag="image").descriptor()}
+    about: dict[str, Any] = {"subject": made.image(made.blob(b"one", LAYER), tag="image").descriptor()}
     made.image(made.blob(b"two", LAYER), **about)
     made.artifact(ONE, made.blob(b"file", ONE), tag="first", annotations={"a": "1"}, **about)
     made.artifact(TWO, made.blob(b"octets", "application/octet-stream"), tag="second", annotations={"a": "2"}, **about)
 
 
 def an_index_with_a_subject(made: Data) -> None:
-    about = {"subject": made.index(*two_images(made), tag="index").descriptor()}
+    about: dict[str, Any] = {"subject": made.index(*two_images(made), tag="index").descriptor()}
     child = made.artifact(ONE, made.blob(b"file", ONE), annotations={"a": "1"}, **about)
     made.index(child, tag="tagged", artifactType=ONE, annotations={"a": "2"}, **about)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 import msgspec
 import pytest
@@ -21,10 +21,12 @@ NOT_THERE = Ask("HEAD", "{repo}/blobs/{new}", 404)
 CLOSE = Ask("PUT", "{location}&digest={new}", 201, shows=CREATED)
 
 
-def part(first: int, last: int, status: int = 202, range_: str | None = None, **more: Any) -> Ask:
-    sent = {"content-range": f"{first}-{last}", "content-type": "application/octet-stream", **more}
+def part(
+    first: int, last: int, status: int = 202, range_: str | None = None, sent: Mapping[str, str] | None = None
+) -> Ask:
+    headers = {"content-range": f"{first}-{last}", "content-type": "application/octet-stream", **(sent or {})}
     shows = {"range": range_ or f"0-{last}", **({"location": "*"} if status == 202 else {})}
-    return Ask("PATCH", "{location}", status, NEW[first : last + 1], sent, shows)
+    return Ask("PATCH", "{location}", status, NEW[first : last + 1], headers, shows)
 
 
 def put(reference: str, manifest: Pushed, status: int = 201, codes: tuple[str, ...] = (), **shows: str | None) -> Ask:
@@ -130,7 +132,7 @@ TABLE: dict[str, list[Row]] = {
             Ask("GET", "{location}", 204, shows={"range": "0-149"}),
             Ask("PATCH", "{location}", 400, NEW[150:], {"content-range": "150-199", "transfer-encoding": "chunked"},
                 codes=("SIZE_INVALID",)),
-            part(150, 999, **{"transfer-encoding": "chunked"}), CLOSE, THERE,
+            part(150, 999, sent={"transfer-encoding": "chunked"}), CLOSE, THERE,
         ]),
         Row("without Content-Range bytes are added where the upload stands (streamed, as docker pushes)", [
             BEGIN,

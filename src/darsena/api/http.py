@@ -135,7 +135,7 @@ class Request:
                 self._waiting = None
             if message["type"] == "http.disconnect":
                 self.body_ended = True
-                raise Disconnected("the client closed the connection in the middle of the body")
+                raise Disconnected("the body broke off: its chunks are malformed, or the client closed the connection")
             chunk = message.get("body", b"")
             if self._left is not None:
                 self._left -= len(chunk)

@@ -24,13 +24,20 @@ _MAY_HOLD_SECRET = re.compile(r"[\s=]|eyJ")
 """What every text that `_SECRET_TEXT` finds has, and few others: the long search is for these."""
 
 
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""What would move a terminal's cursor, colour it or turn what follows around. Lines and tabs are left."""
+
+
 def mask(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Replace values under telling keys, and tokens or signatures inside any text."""
+    """Replace values under telling keys, and tokens or signatures inside any text; escape what a terminal obeys."""
     for key, value in event.items():
         if _is_secret(key):
             event[key] = "***"
-        elif isinstance(value, str) and _MAY_HOLD_SECRET.search(value):
-            event[key] = _SECRET_TEXT.sub(lambda match: (match[1] or "") + "***", value)
+        elif isinstance(value, str):
+            if _MAY_HOLD_SECRET.search(value):
+                value = event[key] = _SECRET_TEXT.sub(lambda match: (match[1] or "") + "***", value)
+            if not value.isprintable():
+                event[key] = _UNSEEN.sub(lambda match: f"\\u{ord(match[0]):04x}", value)
     return event
 
 

@@ -1,6 +1,6 @@
 """Point look-ups for pulls: prepared statements on one read-only SQLite connection, used in the event loop.
 
-What was looked up is kept. `PRAGMA data_version` tells, in a few microseconds, whether any other connection has
+What is asked for again is kept. `PRAGMA data_version` tells, in a few microseconds, whether any other connection has
 committed since: then it is forgotten, so a pull after a finished write sees it. What is not kept is looked up as it is
 now, and needs no such question.
 """
@@ -47,6 +47,7 @@ WHERE r.registry_uid = ? AND r.name = ? AND l.digest = ? AND r.read_enabled AND 
 STATEMENTS = {"manifest by tag": _BY_TAG, "manifest by digest": _BY_DIGEST, "sealed": _SEALED, "blob": _BLOB}
 
 _CAPACITY = 50_000
+_PLACES = 1 << 16
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 
@@ -71,11 +72,14 @@ class HotLookup:
         self._version = -1
         self._rows: dict[tuple[str, str, str], HotRow | None] = {}
         self._sizes: dict[tuple[str, str, bytes], int | None] = {}
+        self._asked = bytearray(_PLACES)
+        """Where the hash of something falls that was asked for since the last write."""
 
     def find_manifest(self, registry_uid: str, name: str, reference: str) -> HotRow | None:
         """By tag or digest. Raises DigestInvalid."""
         key = (registry_uid, name, reference)
-        if key in self._rows and self._is_current():
+        is_kept = key in self._rows
+        if is_kept and self._is_current():
             return self._rows[key]
         if ":" in reference:
             found = self._connection.execute(_BY_DIGEST, (registry_uid, name, Digest.parse(reference).stored))
@@ -83,7 +87,8 @@ class HotLookup:
             found = self._connection.execute(_BY_TAG, key)
         row = found.fetchone()
         hot = None if row is None else HotRow(*row)
-        _keep(self._rows, key, hot)
+        if is_kept or self._is_asked_again(key):
+            self._keep(self._rows, key, hot)
         return hot
 
     def open_manifest(self, registry_uid: str, row: HotRow) -> bytes | None:
@@ -95,11 +100,13 @@ class HotLookup:
 
     def find_blob_size(self, registry_uid: str, name: str, digest: bytes) -> int | None:
         key = (registry_uid, name, digest)
-        if key in self._sizes and self._is_current():
+        is_kept = key in self._sizes
+        if is_kept and self._is_current():
             return self._sizes[key]
         row = self._connection.execute(_BLOB, key).fetchone()
         size = None if row is None else int(row[0])
-        _keep(self._sizes, key, size)
+        if is_kept or self._is_asked_again(key):
+            self._keep(self._sizes, key, size)
         return size
 
     def close(self) -> None:
@@ -111,12 +118,23 @@ class HotLookup:
         if version == self._version:
             return True
         self._version = version
-        self._rows.clear()
-        self._sizes.clear()
+        self._forget()
         return False
 
+    def _is_asked_again(self, key: tuple[object, ...]) -> bool:
+        """Or something that falls on the same place. Keeping what is asked for once costs more than looking it up."""
+        place = hash(key) % _PLACES
+        if self._asked[place]:
+            return True
+        self._asked[place] = 1
+        return False
 
-def _keep(kept: dict[_K, _V], key: _K, value: _V) -> None:
-    if len(kept) >= _CAPACITY:
-        kept.clear()  # somebody goes through very many: what others ask for comes back with the next question
-    kept[key] = value
+    def _keep(self, kept: dict[_K, _V], key: _K, value: _V) -> None:
+        if len(kept) >= _CAPACITY:
+            self._forget()
+        kept[key] = value
+
+    def _forget(self) -> None:
+        self._rows.clear()
+        self._sizes.clear()
+        self._asked = bytearray(_PLACES)
