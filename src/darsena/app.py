@@ -34,7 +34,7 @@ from darsena.api.openapi import make_document
 from darsena.api.router import Route, Router
 from darsena.api.v2.hot import HotPath
 from darsena.api.v2.login_server import LoginServerEdge
-from darsena.core.errors import StartFailure
+from darsena.core.errors import Problem, StartFailure
 from darsena.jobs.runner import JobRunner
 from darsena.jobs.wake import pause
 from darsena.local import logs
@@ -168,10 +168,13 @@ async def _keep_running(name: str, loop: Loop, stop: asyncio.Event) -> None:
         begun = asyncio.get_running_loop().time()
         try:
             await loop(stop)
-        except Exception:
+        except Exception as error:
             lasted_s = asyncio.get_running_loop().time() - begun
             pause_s = 1.0 if lasted_s > 60 else min(pause_s * 2, 60.0)
-            _log.exception("loop_failed", loop=name, again_in_s=pause_s)
+            if isinstance(error, Problem):
+                _log.warning("loop_interrupted", loop=name, again_in_s=pause_s, error=error.message)
+            else:
+                _log.exception("loop_failed", loop=name, again_in_s=pause_s)
             await _sleep(stop, pause_s)
 
 

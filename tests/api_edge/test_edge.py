@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -23,6 +24,7 @@ from darsena.core.errors import (
     RequestTooLarge,
     RouteUnknown,
     Throttled,
+    Unavailable,
 )
 from darsena.identity.model import RegistryFacts
 
@@ -147,6 +149,15 @@ def edge(login: Registry) -> Edge:
 
 
 HOST = (b"host", FACTS.login_server.encode())
+
+
+async def test_a_registry_that_cannot_be_looked_up_now(edge: Edge) -> None:
+    def fail(_host: str) -> RegistryFacts | None:
+        raise Unavailable("the database does not answer")
+
+    answer = await ask(dataclasses.replace(edge, find_registry=fail), "GET", "/v2/", [HOST])
+    assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+    assert msgspec.json.decode(answer.body)["errors"][0]["message"] == "the database does not answer"
 
 
 @pytest.mark.parametrize(

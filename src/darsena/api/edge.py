@@ -81,7 +81,11 @@ class Edge:
             await self._refuse(scope, receive, send, refusal)
             return
         if host.endswith(self.hosts.login_server_suffix) and host not in self.hosts.blob:
-            facts = self.find_registry(host)
+            try:
+                facts = self.find_registry(host)
+            except Problem as problem:
+                await self._answer(scope, receive, send, host, _raising(problem), oci_response)
+                return
             if facts is not None:
                 await self._answer_registry(scope, receive, send, host, facts)
                 return
@@ -154,6 +158,13 @@ def _is_change(request: Request, response: Response) -> bool:
     path = request.raw_path
     quiet = path.startswith(_QUIET) or path.rpartition("/")[2].startswith("list")
     return request.method not in ("GET", "HEAD") and not quiet
+
+
+def _raising(problem: Problem) -> Handle:
+    async def handle(_request: Request) -> Response:
+        raise problem
+
+    return handle
 
 
 async def _respond(request: Request, handle: Handle, render: Render) -> Response:

@@ -72,8 +72,7 @@ class HotLookup:
         self._version = -1
         self._rows: dict[tuple[str, str, str], HotRow | None] = {}
         self._sizes: dict[tuple[str, str, bytes], int | None] = {}
-        self._asked = bytearray(_PLACES)
-        """Where the hash of something falls that was asked for since the last write."""
+        self._asked = _Asked()
 
     def find_manifest(self, registry_uid: str, name: str, reference: str) -> HotRow | None:
         """By tag or digest. Raises DigestInvalid."""
@@ -87,7 +86,7 @@ class HotLookup:
             found = self._connection.execute(_BY_TAG, key)
         row = found.fetchone()
         hot = None if row is None else HotRow(*row)
-        if is_kept or self._is_asked_again(key):
+        if is_kept or self._asked.again(key):
             self._keep(self._rows, key, hot)
         return hot
 
@@ -105,7 +104,7 @@ class HotLookup:
             return self._sizes[key]
         row = self._connection.execute(_BLOB, key).fetchone()
         size = None if row is None else int(row[0])
-        if is_kept or self._is_asked_again(key):
+        if is_kept or self._asked.again(key):
             self._keep(self._sizes, key, size)
         return size
 
@@ -121,14 +120,6 @@ class HotLookup:
         self._forget()
         return False
 
-    def _is_asked_again(self, key: tuple[object, ...]) -> bool:
-        """Or something that falls on the same place. Keeping what is asked for once costs more than looking it up."""
-        place = hash(key) % _PLACES
-        if self._asked[place]:
-            return True
-        self._asked[place] = 1
-        return False
-
     def _keep(self, kept: dict[_K, _V], key: _K, value: _V) -> None:
         if len(kept) >= _CAPACITY:
             self._forget()
@@ -137,4 +128,25 @@ class HotLookup:
     def _forget(self) -> None:
         self._rows.clear()
         self._sizes.clear()
-        self._asked = bytearray(_PLACES)
+        self._asked.forget()
+
+
+class _Asked:
+    """What was asked for lately, in a few bytes: now and then it takes one thing for another."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        self._places, self._room = bytearray(_PLACES), _PLACES // 2
+
+    def again(self, key: tuple[object, ...]) -> bool:
+        """Keeping what is asked for once costs more than looking it up."""
+        place = hash(key) % _PLACES
+        if self._places[place]:
+            return True
+        if not self._room:
+            self.forget()
+        self._places[place] = 1
+        self._room -= 1
+        return False
