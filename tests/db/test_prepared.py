@@ -1,0 +1,105 @@
+"""Prepared statements give what SQLAlchemy gives, on both databases; on SQLite the driver is asked by itself."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import Column, DateTime, MetaData, Table, bindparam, delete, func, insert, select
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from darsena.db import Database, Prepared, Tx
+from darsena.db.database import UnjournaledWrite
+from darsena.db.dialects import prepare_insert_ignore
+from darsena.journal.tables import cursor
+from darsena.registry.tables import repository
+
+_INSERT = Prepared(insert(repository))
+_FIND = Prepared(select(repository).where(repository.c.name == bindparam("name")))
+_CURSOR = Prepared(insert(cursor))
+_ADD = Prepared(prepare_insert_ignore(cursor))
+_REMOVE = Prepared(delete(cursor).where(cursor.c.reader == bindparam("reader")))
+
+
+def make(name: str, *, read: bool = True) -> dict[str, object]:
+    return {
+        "registry_uid": "a" * 32,
+        "name": name,
+        "created_at": 1,
+        "updated_at": 2,
+        "read_enabled": read,
+        "write_enabled": True,
+        "delete_enabled": False,
+        "list_enabled": True,
+    }
+
+
+def in_vain(db: Database, statement: Prepared, values: dict[str, object]) -> None:
+    """Executed in a transaction that emits no event."""
+    with pytest.raises(UnjournaledWrite):
+        db.transact_sync(lambda tx: tx.run(statement, values))
+
+
+def test_rows_have_their_columns_and_types(db: Database) -> None:
+    def read(tx: Tx) -> None:
+        with pytest.raises(ZeroDivisionError), tx.connection.begin_nested():  # journaled: nothing of it stays
+            tx.run(_INSERT, make("one", read=False))
+            row = tx.run(_FIND, {"name": "one"}).first()
+            same = tx.execute(select(repository)).one()
+            assert tuple(row) == tuple(same)
+            assert (row.name, row.read_enabled, row.write_enabled) == ("one", False, True)
+            assert type(row.read_enabled) is bool
+            raise ZeroDivisionError
+        tx.journaled_writes.clear()
+        assert tx.run(_FIND, {"name": "one"}).first() is None
+        assert tx.run(_FIND, {"name": "one"}).scalar() is None
+
+    db.transact_sync(read)
+
+
+def test_how_many_were_written(db: Database) -> None:
+    values = {"reader": "r", "stream": "s", "seq": 7}
+    counts = db.transact_sync(lambda tx: [tx.run(_ADD, values).count for _ in range(2)])
+    assert counts == [1, 0]
+    assert db.transact_sync(lambda tx: tx.run(_REMOVE, {"reader": "r"}).count) == 1
+    assert db.transact_sync(lambda tx: tx.run(_REMOVE, {"reader": "r"}).count) == 0
+
+
+def test_values_that_stand_in_the_statement(db: Database) -> None:
+    newest = Prepared(
+        select(cursor.c.seq, func.lower("S").label("small"))
+        .where(cursor.c.reader == "r", cursor.c.stream != bindparam("not"))
+        .order_by(cursor.c.seq.desc())
+        .limit(2)
+    )
+
+    def work(tx: Tx) -> list[tuple[int, str]]:
+        for seq in range(5):
+            tx.run(_CURSOR, {"reader": "r", "stream": str(seq), "seq": seq})
+        return [(row.seq, row.small) for row in tx.run(newest, {"not": "4"})]
+
+    assert db.transact_sync(work) == [(3, "s"), (2, "s")]
+
+
+def test_a_journaled_table_is_not_written_without_an_event(db: Database) -> None:
+    in_vain(db, _INSERT, make("one"))
+    nothing = Prepared(delete(repository).where(repository.c.name == bindparam("name")))
+    db.transact_sync(lambda tx: tx.run(nothing, {"name": "one"}))  # it changes nothing
+
+
+def test_errors_are_those_of_sqlalchemy(db: Database) -> None:
+    values = {"reader": "r", "stream": "s", "seq": 7}
+    db.transact_sync(lambda tx: tx.run(_CURSOR, values))
+    with pytest.raises(IntegrityError):
+        db.transact_sync(lambda tx: tx.run(_CURSOR, values))
+    with pytest.raises(DBAPIError):
+        db.transact_sync(
+            lambda tx: tx.run(Prepared(select(Table("absent", MetaData(), Column("a", cursor.c.seq.type)))), {})
+        )
+
+
+def test_a_type_that_is_read_otherwise_is_refused(db: Database) -> None:
+    """SQLite keeps times as text: they would come out as they lie."""
+    if not db.is_sqlite:
+        pytest.skip("SQLAlchemy reads it there")
+    table = Table("times", MetaData(), Column("at", DateTime))
+    with pytest.raises(TypeError, match="at"):
+        db.read_sync(lambda tx: tx.run(Prepared(select(table)), {}))
