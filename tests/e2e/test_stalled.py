@@ -26,7 +26,7 @@ REGISTRY = "stallregistry"
 SILENT, HEADERS, BODIES, READERS = 500, 1500, 1200, 300
 MEMORY_BYTES = 700 << 20
 """Far below 1 MB for each: most of it is the readers', in the HTTP server's buffers."""
-KEPT_BYTES = 96 << 20
+KEPT_BYTES = 160 << 20
 """What allocators keep of the peak: as much after five crowds as after two."""
 LET_GO_S = 90
 """The longest time of grace is 60 s."""
