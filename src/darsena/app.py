@@ -61,8 +61,15 @@ def create() -> Application:
         tell_failure(failure.message)
         sys.exit(1)
     logs.configure(rooms.settings.log)
+    rooms.db.on_log_lost = _begin_anew
     keep_some()
     return Application(rooms)
+
+
+def _begin_anew() -> None:
+    """What was answered is safe in the database, and the supervisor starts another worker, with a log of its own."""
+    _log.critical("database_log_removed")
+    os._exit(1)
 
 
 class Application:
@@ -84,7 +91,12 @@ class Application:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                await self.start()
+                try:
+                    await self.start()
+                except (Problem, OSError) as error:
+                    tell_failure(error.message if isinstance(error, Problem) else f"the data folder: {error}")
+                    await send({"type": "lifespan.startup.failed"})
+                    return
                 await send({"type": "lifespan.startup.complete"})
             else:
                 await self.stop()

@@ -233,6 +233,15 @@ async def test_a_body_that_breaks_off_is_400(edge: Edge) -> None:
     assert msgspec.json.decode(answer.body)["errors"][0]["code"] == "UNSUPPORTED"
 
 
+async def test_a_body_ends_where_it_was_announced_to(edge: Edge) -> None:
+    """The library tells of the end by another piece, of nothing: nobody waits for it."""
+    body = [{"type": "http.request", "body": piece, "more_body": True} for piece in (b"abc", b"def")]
+    assert (await ask(edge, "POST", "/echo", [HOST, (b"content-length", b"6")], body)).body == b"abcdef"
+    body[-1]["more_body"] = False
+    headers = [HOST, (b"content-length", b"3"), (b"transfer-encoding", b"chunked")]  # which is what counts then
+    assert (await ask(edge, "POST", "/echo", headers, body)).body == b"abcdef"
+
+
 async def test_a_body_that_is_too_slow_is_408_and_leaves_nothing_in_memory(
     edge: Edge, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -79,7 +79,7 @@ def test_no_operation_answers_500(whole_now: Whole, loop: asyncio.AbstractEventL
             database=None,
             deadline=None,
             phases=[Phase.generate],
-            suppress_health_check=list(HealthCheck.__members__.values()),
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
         )
         @given(case=operation.as_strategy(), known=st.booleans())
         def run(case: Any, known: bool) -> None:

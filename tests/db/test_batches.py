@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +15,8 @@ import pytest
 from sqlalchemy import event, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from darsena.db import Database, Tx
+from darsena.db import Database, Tx, dialects
+from darsena.db.batches import Busy
 from darsena.journal.tables import cursor
 
 
@@ -136,3 +139,36 @@ async def test_closing_ends_what_was_asked_for(sqlite: Database) -> None:
     assert await asyncio.gather(holding, *asked) == [None, "a", "b"]
     with pytest.raises(RuntimeError):
         await sqlite.transact(put, "c")
+
+
+@pytest.fixture
+def held(tmp_path: Path, sqlite_template: Path) -> Path:
+    path = tmp_path / "held.db"
+    path.write_bytes(sqlite_template.read_bytes())
+    return path
+
+
+async def test_who_waits_behind_another_program_does_not_wait_again(
+    held: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dialects, "SQLITE_PRAGMAS", (*dialects.SQLITE_PRAGMAS, "PRAGMA busy_timeout=300"))
+    monkeypatch.setattr(dialects, "BUSY_TIMEOUT_S", 0.0)
+    tries: list[str] = []
+
+    def write(tx: Tx, name: str) -> None:
+        put(tx, name)
+        tries.append(name)
+
+    db = Database(f"sqlite:///{held}")
+    await db.transact(write, "before")
+    with contextlib.closing(sqlite3.connect(held, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        begun = time.monotonic()
+        waiting = [asyncio.ensure_future(db.transact(write, name)) for name in "abcdefgh"]
+        ended = await asyncio.gather(*waiting, return_exceptions=True)
+        waits = (time.monotonic() - begun) / 0.3
+    assert [type(error) for error in ended] == [Busy] * 8
+    assert tries == ["before"]
+    assert waits < 7  # one alone, then the batch of the others, then the first of them: not each
+    await db.transact(write, "after")
+    db.close()

@@ -89,4 +89,6 @@ async def test_look_ups_cannot_write(sqlite: Database) -> None:
 async def test_another_thread_s_loop_looks_up_by_a_connection_of_its_own(sqlite: Database) -> None:
     await sqlite.transact(put, "a")
     assert await sqlite.look_up(names) == ["a"]
+    opened = count_connections(sqlite)
     assert await asyncio.to_thread(lambda: asyncio.run(sqlite.look_up(names))) == ["a"]
+    assert len(opened) == 1

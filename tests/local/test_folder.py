@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import ssl
 import stat
 from datetime import UTC, datetime, timedelta
@@ -195,6 +196,43 @@ def test_certificates_satisfy_strict_checks(tmp_path: Path) -> None:
             except ssl.SSLWantReadError:
                 continue
     assert near.getpeercert() is not None
+
+
+@pytest.mark.parametrize("name", ["server.pem", "server.key", "everything"])
+def test_a_damaged_certificate_is_made_anew(tmp_path: Path, name: str) -> None:
+    folder = Folder(tmp_path)
+    assert ensure_certificates(folder, NAMES, [])
+    if name == "everything":
+        shutil.rmtree(folder.tls)
+    else:
+        (folder.tls / name).write_bytes(b"nonsense")
+    assert ensure_certificates(folder, NAMES, [])
+    assert not ensure_certificates(folder, NAMES, [])
+
+
+@pytest.mark.parametrize("name", ["ca.pem", "ca.key"])
+def test_a_damaged_authority_is_not_replaced_silently(tmp_path: Path, name: str) -> None:
+    """Every client would have to trust the new one."""
+    folder = Folder(tmp_path)
+    ensure_certificates(folder, NAMES, [])
+    (folder.tls / name).write_bytes(b"nonsense")
+    (folder.tls / "server.pem").unlink()
+    with pytest.raises(StartFailure, match="backup"):
+        ensure_certificates(folder, NAMES, [])
+
+
+def test_a_lost_agent_token_is_made_anew(tmp_path: Path) -> None:
+    prepare(tmp_path / "d", listen="127.0.0.1:8443", domain="")
+    folder = Folder(tmp_path / "d")
+    folder.agent_token.unlink()
+    prepare(folder.root, listen="127.0.0.1:8443", domain="")
+    assert folder.agent_token.read_text("utf-8")
+
+
+def test_what_cannot_be_a_data_folder_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StartFailure, match="--data"):
+        take_lock(Folder(tmp_path / "file"))
 
 
 def test_the_ca_signs_nothing_but_certificates(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from darsena.core.errors import RangeNotSatisfiable, Unavailable, UploadUnknown
 from darsena.storage import Keyring, LocalStorage
 from darsena.storage.frames import END_BYTES, FRAME_OVERHEAD, HEADER_BYTES, STRIDE
 from darsena.storage.growing import open_locked
+from darsena.storage.layout import GROUND_MARK
 
 from .conftest import REGISTRY
 from .feeding import SEGMENT, chunks, collect, content, push
@@ -210,7 +211,7 @@ async def test_registries(local: LocalStorage) -> None:
     trash.mkdir()
     (trash / "file").write_bytes(b"x")
     await local.blobs.drop(REGISTRY)
-    assert list(local.layout.registries.iterdir()) == []
+    assert [path.name for path in local.layout.registries.iterdir()] == [GROUND_MARK]
 
 
 async def test_modes(local: LocalStorage, data: Path) -> None:

@@ -18,9 +18,14 @@ from typing import Any, Final
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from darsena.core.errors import Unavailable
 from darsena.db import dialects
 
 _LARGEST: Final = 64
+
+
+class Busy(Unavailable):
+    """Somebody else holds the database: who waits behind would wait as long again."""
 
 
 class Undone(Exception):
@@ -110,7 +115,7 @@ class Batches:
         try:
             self._run_together(lambda connection: _each(connection, batch, outcomes))
         except (DBAPIError, Undone):
-            return [_alone(work) for work in batch]
+            return _each_alone(batch)
         except BaseException as error:
             return [Outcome(error=error) for _ in batch]
         for outcome in outcomes:
@@ -141,6 +146,14 @@ def _follow(outcome: Outcome) -> None:
             outcome.after_commit()
         except BaseException as error:
             outcome.error = error
+
+
+def _each_alone(batch: list[Work]) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    for work in batch:
+        before = outcomes[-1].error if outcomes else None
+        outcomes.append(Outcome(error=before) if isinstance(before, Busy) else _alone(work))
+    return outcomes
 
 
 def _alone(work: Work) -> Outcome:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any, ClassVar, Concatenate, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import Connection, CursorResult, Engine, Executable
@@ -20,7 +21,8 @@ from darsena.core.errors import RequestInvalid, StorageFull, Unavailable
 from darsena.core.failpoints import failpoint
 from darsena.core.threads import Threads
 from darsena.db import dialects
-from darsena.db.batches import Batches, Work
+from darsena.db.batches import Batches, Busy, Work
+from darsena.db.files import DatabaseFiles
 from darsena.db.kept import Kept
 from darsena.db.prepared import COUNTED, Prepared, Rows, Values
 
@@ -135,6 +137,10 @@ class Database:
         self.reading = (
             dialects.make_engine(url, pool_size=2 * readers, query_only=True) if self.is_sqlite else self.engine
         )
+        file = self.engine.url.database if self.is_sqlite else None
+        self._files = DatabaseFiles(Path(file) if file else None)
+        self.on_log_lost: Callable[[], None] | None = None
+        """Called in the writer's thread when SQLite's log was removed; what it held is safe in the database."""
         self._batches = Batches(self._run_together) if self.is_sqlite else None
         self._writing = Kept(self.engine, "BEGIN IMMEDIATE")  # the writer thread's
         self._looking_up = Kept(self.reading)
@@ -196,9 +202,10 @@ class Database:
     # --- inside -------------------------------------------------------------------------------------------------
 
     def _transact(self, begin: Begin, caller: Caller, fn: Callable[..., T], args: Any, kwargs: Any) -> T:
+        deadline_s = time.monotonic() + dialects.BUSY_TIMEOUT_S
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                with begin() as connection:
+                with self._in_place(begin) as connection:
                     tx = self._open(connection, caller)
                     result = fn(tx, *args, **kwargs)
                     self._finish(tx)
@@ -210,7 +217,10 @@ class Database:
             except DBAPIError as error:
                 if dialects.is_disk_full(error):
                     raise StorageFull("the database's disk is full; nothing was changed") from error
-                if not dialects.is_retryable(error) or attempt == _ATTEMPTS:
+                is_last = attempt == _ATTEMPTS or time.monotonic() > deadline_s
+                if self.is_sqlite and is_last and dialects.is_retryable(error):
+                    raise Busy("another program holds the database; nothing was changed") from error
+                if not dialects.is_retryable(error) or is_last:
                     if dialects.is_out_of_order(error):
                         raise Unavailable("the database does not answer; nothing was changed") from error
                     raise
@@ -238,9 +248,21 @@ class Database:
         return Work(lambda: self._transact(self._writing.transaction, caller, fn, args, kwargs), inside)
 
     def _run_together(self, run: Callable[[Connection], None]) -> None:
-        with self._writing.transaction() as connection:
+        with self._in_place(self._writing.transaction) as connection:
             run(connection)
         failpoint("transaction.after_commit")
+
+    @contextlib.contextmanager
+    def _in_place(self, begin: Begin) -> Generator[Connection]:
+        """A writing transaction that is in the database's files when the block has ended: see files.py."""
+        self._files.check()
+        with begin() as connection:
+            yield connection
+        if not self._files.is_in_place():
+            if not self._writing.save_log():
+                raise Unavailable("the database's log was removed while it was written; ask what became of it")
+            if self.on_log_lost is not None:
+                self.on_log_lost()
 
     @contextlib.contextmanager
     def _begin(self) -> Generator[Connection]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import sqlite3
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
+from urllib.parse import quote
 
 from sqlalchemy import (
     ColumnElement,
@@ -20,6 +22,7 @@ from sqlalchemy import (
     create_engine,
     event,
     func,
+    make_url,
     select,
     text,
 )
@@ -28,14 +31,26 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, Operationa
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.types import TypeEngine
 
-_SQLITE_PRAGMAS = (
+BUSY_TIMEOUT_S: Final = 10.0
+"""So long SQLite waits for another program that writes."""
+SQLITE_PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",  # R1: an answered write survives a power cut
     "PRAGMA foreign_keys=ON",
-    "PRAGMA busy_timeout=10000",
+    f"PRAGMA busy_timeout={round(BUSY_TIMEOUT_S * 1000)}",
     "PRAGMA mmap_size=268435456",
     "PRAGMA secure_delete=ON",
 )
+
+
+_POSTGRESQL_NETWORK = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
+"""A network that swallows everything is noticed in half a minute: the system's own patience is two hours."""
 
 
 def make_engine(url: str, *, pool_size: int, query_only: bool = False) -> Engine:
@@ -45,13 +60,13 @@ def make_engine(url: str, *, pool_size: int, query_only: bool = False) -> Engine
     """
     if url.startswith("sqlite"):
         engine = create_engine(
-            url, poolclass=QueuePool, pool_size=pool_size, max_overflow=2, connect_args={"check_same_thread": False}
+            url, poolclass=QueuePool, pool_size=pool_size, max_overflow=2, creator=_open_sqlite(make_url(url).database)
         )
 
         @event.listens_for(engine, "connect")
         def _configure(connection: Any, _record: Any) -> None:  # pyright: ignore[reportUnusedFunction]
             connection.isolation_level = None  # we write BEGIN ourselves
-            for pragma in _SQLITE_PRAGMAS:
+            for pragma in SQLITE_PRAGMAS:
                 connection.execute(pragma)
             if query_only:
                 connection.execute("PRAGMA query_only=ON")
@@ -68,8 +83,17 @@ def make_engine(url: str, *, pool_size: int, query_only: bool = False) -> Engine
         max_overflow=4,
         pool_pre_ping=True,
         isolation_level="READ COMMITTED",
-        connect_args={"connect_timeout": 5},
+        connect_args=_POSTGRESQL_NETWORK,
     )
+
+
+def _open_sqlite(path: str | None) -> Callable[[], sqlite3.Connection]:
+    """The file is made now or never: an empty one in the place of one that was moved would hide that."""
+    name = path or ""
+    if name and not os.path.lexists(name):
+        os.close(os.open(name, os.O_CREAT | os.O_WRONLY, 0o600))
+    target = f"file:{quote(name)}?mode=rw" if name else ":memory:"
+    return lambda: sqlite3.connect(target, uri=bool(name), check_same_thread=False)
 
 
 @contextlib.contextmanager

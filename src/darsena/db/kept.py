@@ -31,11 +31,23 @@ class Kept:
             if self._begin is not None:
                 dialects.tell(driver, self._begin)
             yield connection
-            _commit(connection, driver)
+            _commit(driver)
         except BaseException as error:
-            if isinstance(error, DBAPIError) or not _roll_back(connection, driver):
+            if isinstance(error, DBAPIError) or not _roll_back(driver):
                 self.close()
             raise
+
+    def save_log(self) -> bool:
+        """Bring what the log holds into the database itself, durably. False when that is not possible now."""
+        if self._connection is None:
+            return False
+        driver = dialects.driver_of(self._connection)
+        assert driver is not None
+        try:
+            busy, frames, saved = driver.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
+        except sqlite3.Error:
+            return False
+        return not busy and frames == saved
 
     def close(self) -> None:
         """Whatever is open is rolled back."""
@@ -51,21 +63,20 @@ class Kept:
         return connection
 
 
-def _commit(connection: Connection, driver: sqlite3.Connection) -> None:
-    if connection.in_transaction():  # SQLAlchemy executed something, too
-        connection.commit()
-        return
+# SQLAlchemy, where it executed something, goes on to believe in a transaction; so it begins none of its own.
+
+
+def _commit(driver: sqlite3.Connection) -> None:
     try:
         driver.commit()
     except sqlite3.Error as error:
         raise dialects.translate(error, "COMMIT") from error
 
 
-def _roll_back(connection: Connection, driver: sqlite3.Connection) -> bool:
+def _roll_back(driver: sqlite3.Connection) -> bool:
     """Whether that went well."""
     try:
-        connection.rollback()
         driver.rollback()
-    except (DBAPIError, sqlite3.Error):
+    except sqlite3.Error:
         return False
     return True

@@ -108,14 +108,19 @@ class Folder:
     def _unreadable(self, error: Exception) -> StartFailure:
         return StartFailure(f"{self.marker} cannot be read ({error}); restore it from a backup")
 
+    def ensure_agent_token(self) -> None:
+        """What a build agent signs in with; the one that `serve` starts is told."""
+        if not self.agent_token.exists():
+            self.keys.mkdir(mode=0o700, exist_ok=True)
+            write_private(self.agent_token, secrets.token_urlsafe(32))
+
     def make(self, addresses: Addresses, database: DatabaseKind) -> Marker:
         """Create the folder with its subfolders, agent token and marker; the marker comes last. Idempotent."""
         for path in (self.root, self.keys, self.tls, self.database.parent):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         with suppress(PermissionError):  # a parent that may be passed and not be read
             _sync_folder(self.root.parent)
-        if not self.agent_token.exists():
-            write_private(self.agent_token, secrets.token_urlsafe(32))
+        self.ensure_agent_token()
         marker = Marker(
             format_version=FORMAT_VERSION,
             stamp_uid=secrets.token_hex(16),
@@ -151,8 +156,14 @@ def _sync_folder(path: Path) -> None:
 
 def take_lock(folder: Folder) -> IO[str]:
     """Hold the folder for this process's life. Raises StartFailure naming the holder."""
-    folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    file = folder.lock.open("a+", encoding="utf-8")
+    try:
+        folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = folder.lock.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise StartFailure(
+            f"{folder.root} cannot be used as a data folder ({error.strerror}): name another with --data, or see to "
+            "the rights on it"
+        ) from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -43,6 +43,7 @@ def prepare(
                 f"this data folder was made for the domain {marker.control_host!r}, which is part of every image "
                 "reference: leave --domain out, or start with a new folder and copy the images"
             )
+    folder.ensure_agent_token()
     extra = [] if host in ("0.0.0.0", "::", "127.0.0.1", "::1") else [host]  # noqa: S104 (compared, not bound)
     ensure_certificates(folder, marker.addresses.certificate_names, ["127.0.0.1", "::1", *extra])
     return marker

@@ -32,5 +32,5 @@ def _digest(folder: Folder, order: str) -> str:
     names = [] if marker is None else marker.addresses.certificate_names
     parts = [order.encode(), json.dumps(names).encode()]
     parts += [path.read_bytes() for path in (folder.marker, folder.ca_file, folder.ca_key)]
-    parts += [path.read_bytes() for path in (folder.certificate, folder.private_key)]
+    parts += [path.read_bytes() for path in (folder.certificate, folder.private_key, folder.agent_token)]
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()

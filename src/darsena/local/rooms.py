@@ -14,6 +14,7 @@ from darsena.db import Database, Tx
 from darsena.db.migrate import create as create_schema
 from darsena.db.migrate import current_revision, migrate
 from darsena.db.stamp import Stamp, ensure_stamp
+from darsena.db.starting import explained
 from darsena.identity.room import IdentityRoom, make_identity
 from darsena.identity.token_store import count_scope_maps, count_tokens
 from darsena.journal import append
@@ -25,6 +26,7 @@ from darsena.registry.maintenance import Maintenance
 from darsena.registry.model import Registry
 from darsena.registry.retention import Policy, Retention
 from darsena.registry.service import RegistryService, list_repository_names, to_registry
+from darsena.registry.store import totals
 from darsena.resources.model import RegistryRow
 from darsena.resources.naming import LoginServers
 from darsena.resources.registries import Hook
@@ -32,8 +34,10 @@ from darsena.resources.scope_maps import ScopeMaps
 from darsena.resources.service import ResourceService
 from darsena.resources.tokens import RepositoryTokens
 from darsena.settings import Settings
+from darsena.storage.ground import Ground
 from darsena.storage.keyfile import RootKeyFile
 from darsena.storage.keyring import Keyring, has_keys
+from darsena.storage.layout import Layout
 from darsena.storage.local import LocalStorage
 from darsena.tasks.room import Tasks, make_tasks
 from darsena.usage import UsageReader, count_size
@@ -63,6 +67,11 @@ class Rooms:
 
 def open_rooms(data: Path, flags: dict[str, Any]) -> Rooms:
     """Blocking. Raises StartFailure, saying what to do."""
+    with explained(Folder(data).database):
+        return _open_rooms(data, flags)
+
+
+def _open_rooms(data: Path, flags: dict[str, Any]) -> Rooms:
     folder = Folder(data)
     chosen = settings.from_environment(data, flags)
     marker = folder.read_marker()
@@ -72,6 +81,7 @@ def open_rooms(data: Path, flags: dict[str, Any]) -> Rooms:
     db = _open_database(folder, chosen)
     stamp = db.transact_sync(ensure_stamp, marker.stamp_uid, HOME_REGION)
     keyring = Keyring(_open_root_key(folder, db), db.read_sync)
+    _check_stored(folder, db)
     storage = LocalStorage(data, keyring)
     identity = make_identity(
         db,
@@ -175,17 +185,52 @@ def _call_all(hooks: Sequence[Hook], tx: Tx, registry_uid: str) -> None:
 def _open_database(folder: Folder, chosen: Settings) -> Database:
     """The database at the newest schema."""
     url = chosen.database.url or f"sqlite:///{folder.database}"
+    if not chosen.database.url and not _has_content(folder.database):
+        _check_new(folder, f"{folder.database} is missing or empty")
     check = bool(os.environ.get("DARSENA_CHECK_JOURNAL"))
     db = Database(url, before_commit=append, check_journal=check)
-    if current_revision(db.engine) is not None or not create_schema(db.engine):
+    revision = current_revision(db.engine)
+    if revision is None:
+        _check_new(folder, "the database is empty")
+    if revision is not None or not create_schema(db.engine):
         migrate(db.engine, sqlite_file=folder.database if db.is_sqlite else None)
     if db.is_sqlite:
         folder.database.chmod(0o600)
     return db
 
 
+def _has_content(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0
+
+
+def _check_new(folder: Folder, lost: str) -> None:
+    """The root key is made after the schema: where it is, there was a database. An empty one would hide its loss."""
+    if _root_key_of(folder).exists():
+        raise StartFailure(
+            f"{lost}, and {folder.root} has content that it described: put the database back from your backup, or "
+            "start with a new folder"
+        )
+
+
+def _check_stored(folder: Folder, db: Database) -> None:
+    """An empty folder in the place of a disk that is not mounted would hide what is stored, and take what is pushed."""
+    layout = Layout(folder.root)
+    if Ground(layout.registries).is_marked:
+        return
+    lost = [uid for uid in db.read_sync(totals.list_used) if not layout.registry(uid).is_dir()]
+    if lost:
+        raise StartFailure(
+            f"{layout.registries} does not hold what the database says is stored: mount its disk, or put it back from "
+            f"your backup; to start without that content, make the folder {layout.registry(lost[0])}"
+        )
+
+
 def _open_root_key(folder: Folder, db: Database) -> RootKeyFile:
     """Made while nothing is sealed yet (also after a crash that left the schema alone): later a missing key is a loss
     that nobody may paper over."""
-    path = folder.keys / "root.key"
+    path = _root_key_of(folder)
     return RootKeyFile.load(path) if path.exists() or db.read_sync(has_keys) else RootKeyFile.create(path)
+
+
+def _root_key_of(folder: Folder) -> Path:
+    return folder.keys / "root.key"

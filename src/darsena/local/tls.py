@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from darsena.core.errors import StartFailure
 from darsena.local.folder import Folder, write_private
 
 _CA_LIFE = timedelta(days=3650)
@@ -24,6 +25,7 @@ _Key = ec.EllipticCurvePrivateKey
 def ensure_certificates(folder: Folder, names: list[str], addresses: list[str], *, now: datetime | None = None) -> bool:
     """Make what is missing, renew what ends within 30 days; returns whether the server certificate is new."""
     now = now or datetime.now(UTC)
+    folder.tls.mkdir(mode=0o700, exist_ok=True)
     if not folder.ca_file.exists() or not folder.ca_key.exists():
         key = ec.generate_private_key(ec.SECP256R1())
         write_private(folder.ca_key, _pem(key))
@@ -31,14 +33,25 @@ def ensure_certificates(folder: Folder, names: list[str], addresses: list[str], 
         folder.ca_file.chmod(0o644)
     if _is_current(folder.certificate, folder.private_key, folder.ca_file, names, now):
         return False
-    ca = x509.load_pem_x509_certificate(folder.ca_file.read_bytes())
-    ca_key = serialization.load_pem_private_key(folder.ca_key.read_bytes(), None)
-    assert isinstance(ca_key, ec.EllipticCurvePrivateKey)
+    ca, ca_key = _load_ca(folder)
     key = ec.generate_private_key(ec.SECP256R1())
     leaf = _make_leaf(key, ca, ca_key, names, addresses, now)
     write_private(folder.private_key, _pem(key))
     write_private(folder.certificate, _encode(leaf) + _encode(ca))
     return True
+
+
+def _load_ca(folder: Folder) -> tuple[x509.Certificate, _Key]:
+    try:
+        ca = x509.load_pem_x509_certificate(folder.ca_file.read_bytes())
+        key = serialization.load_pem_private_key(folder.ca_key.read_bytes(), None)
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+    except (ValueError, AssertionError) as error:
+        raise StartFailure(
+            f"the certificate authority in {folder.tls} cannot be read: put {folder.ca_file.name} and "
+            f"{folder.ca_key.name} back from your backup, or remove both for a new one, which every client has to trust"
+        ) from error
+    return ca, key
 
 
 def find_renewal(folder: Folder) -> datetime:
@@ -49,13 +62,12 @@ def find_renewal(folder: Folder) -> datetime:
 def _is_current(certificate: Path, key: Path, ca_file: Path, names: list[str], now: datetime) -> bool:
     if not certificate.exists() or not key.exists():
         return False
-    leaf = x509.load_pem_x509_certificate(certificate.read_bytes())
-    ca = x509.load_pem_x509_certificate(ca_file.read_bytes())
     try:
-        leaf.verify_directly_issued_by(ca)
-    except Exception:  # an invalid signature, another issuer: both mean "make a new one"
+        leaf = x509.load_pem_x509_certificate(certificate.read_bytes())
+        leaf.verify_directly_issued_by(x509.load_pem_x509_certificate(ca_file.read_bytes()))
+        own = serialization.load_pem_private_key(key.read_bytes(), None).public_key()
+    except Exception:  # damaged, an invalid signature, another issuer: all mean "make a new one"
         return False
-    own = serialization.load_pem_private_key(key.read_bytes(), None).public_key()
     held = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     return (
         own == leaf.public_key()

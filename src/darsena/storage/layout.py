@@ -13,6 +13,7 @@
       db/
         darsena.db, -wal, -shm        SQLite, unless the database is PostgreSQL
       registries/
+        mark                          says that this is the folder, and no empty one in an unmounted disk's place
         .trash-<random>/              registries being dropped
         <uid>/                        32 hexadecimal digits, never used again
           blobs/
@@ -50,6 +51,7 @@ _TEMPORARY = ".tmp-"
 _TRASH = ".trash-"
 
 ALGORITHMS = ("sha256", "sha512")
+GROUND_MARK = "mark"
 OBJECT = "object"
 BLOCK_SUFFIX = ".block"
 

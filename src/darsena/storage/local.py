@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from darsena.core.failpoints import failpoint
+from darsena.storage.ground import Ground
 from darsena.storage.keyring import Keyring
 from darsena.storage.layout import Layout, is_registry, is_temporary
 from darsena.storage.local_blobs import LocalBlobs
@@ -23,10 +24,12 @@ class LocalStorage:
     def __init__(self, root: Path, keyring: Keyring) -> None:
         self.layout = Layout(root)
         self._workers = Workers()
-        self.blobs = LocalBlobs(self.layout, keyring, self._workers)
-        self.uploads = LocalUploads(self.layout, keyring, self._workers, self.blobs)
-        self.sources = LocalSources(self.layout, keyring, self._workers)
-        self.logs = LocalLogs(self.layout, keyring, self._workers)
+        ground = Ground(self.layout.registries)
+        ground.lay()
+        self.blobs = LocalBlobs(self.layout, ground, keyring, self._workers)
+        self.uploads = LocalUploads(self.layout, ground, keyring, self._workers, self.blobs)
+        self.sources = LocalSources(self.layout, ground, keyring, self._workers)
+        self.logs = LocalLogs(self.layout, ground, keyring, self._workers)
 
     async def registries(self) -> list[str]:
         """The uids that have a folder here, for a comparison with the database."""

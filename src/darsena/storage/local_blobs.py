@@ -12,6 +12,7 @@ from darsena.core.errors import BlobUnknown, DigestInvalid, RequestTooLarge
 from darsena.core.failpoints import failpoint
 from darsena.storage import disk
 from darsena.storage.frames import BLOB, SEGMENT_BYTES
+from darsena.storage.ground import Ground
 from darsena.storage.keyring import Keyring
 from darsena.storage.layout import ALGORITHMS, Layout, is_trash, trash_name
 from darsena.storage.local_holds import hold, remove_free
@@ -23,8 +24,9 @@ _ANY_TIME_US = 1 << 62
 
 
 class LocalBlobs:
-    def __init__(self, layout: Layout, keyring: Keyring, workers: Workers) -> None:
+    def __init__(self, layout: Layout, ground: Ground, keyring: Keyring, workers: Workers) -> None:
         self._layout = layout
+        self._ground = ground
         self._keyring = keyring
         self._workers = workers
         self._scratch = bytearray(SMALL_SCRATCH_BYTES)
@@ -50,7 +52,7 @@ class LocalBlobs:
         await self._workers.disk(_delete, self._layout.blob(registry, digest))
 
     def hold(self, registry: str, digest: Digest) -> AbstractAsyncContextManager[None]:
-        return hold(self._workers, self._layout.blob(registry, digest).parent)
+        return hold(self._workers, self._ground, self._layout.blob(registry, digest).parent)
 
     async def remove(
         self, registry: str, digests: Sequence[Digest], before_us: int, choose: ChooseBlobs
@@ -75,7 +77,18 @@ class LocalBlobs:
                     yield found
 
     async def drop(self, registry: str) -> None:
-        await self._workers.disk(_drop, self._layout.registry(registry))
+        await self._workers.disk(self._drop, self._layout.registry(registry))
+
+    def _drop(self, folder: Path) -> None:
+        self._ground.check()
+        trash = folder.with_name(trash_name())
+        with suppress(FileNotFoundError):
+            os.rename(folder, trash)
+            disk.sync_folder(folder.parent)
+        with suppress(FileNotFoundError):
+            for entry in list(folder.parent.iterdir()):  # also what an interrupted drop left
+                if is_trash(entry.name):
+                    disk.remove_tree(entry)
 
     def _stat(self, registry: str, digest: Digest) -> int | None:
         try:
@@ -90,6 +103,7 @@ class LocalBlobs:
         try:
             return StoredObject.open(self._layout.blob(registry, digest), key, registry, BLOB, str(digest))
         except FileNotFoundError:
+            self._ground.check()
             raise BlobUnknown(str(digest)) from None
 
     def _read_whole(self, registry: str, digest: Digest, limit: int) -> bytes:
@@ -109,17 +123,6 @@ def _delete(path: Path) -> None:
         failpoint("delete.after_unlink")
         disk.sync_folder(path.parent)
     failpoint("delete.after_sync")
-
-
-def _drop(folder: Path) -> None:
-    trash = folder.with_name(trash_name())
-    with suppress(FileNotFoundError):
-        os.rename(folder, trash)
-        disk.sync_folder(folder.parent)
-    with suppress(FileNotFoundError):
-        for entry in list(folder.parent.iterdir()):  # also what an interrupted drop left
-            if is_trash(entry.name):
-                disk.remove_tree(entry)
 
 
 def _names(folder: Path) -> list[str]:

@@ -16,6 +16,7 @@ from typing import TypeVar
 from darsena.core.digest import Digest
 from darsena.core.failpoints import failpoint
 from darsena.storage import disk
+from darsena.storage.ground import Ground
 from darsena.storage.layout import temporary_beside
 from darsena.storage.port import ChooseBlobs, StoredBlob
 from darsena.storage.workers import Workers, settle
@@ -28,12 +29,12 @@ _TOGETHER = 16
 
 
 @asynccontextmanager
-async def hold(workers: Workers, folder: Path) -> AsyncGenerator[None]:
+async def hold(workers: Workers, ground: Ground, folder: Path) -> AsyncGenerator[None]:
     """No `remove_free` takes anything out of the folder meanwhile. Makes the folder when it is absent."""
     opened: list[int] = []  # reached also when we are cancelled while it is locked
     try:
         if not _lock_now(folder, opened):
-            await workers.disk(_lock_waiting, folder, opened)
+            await workers.disk(_lock_waiting, ground, folder, opened)
         yield
     finally:
         _close(opened)
@@ -49,10 +50,10 @@ def _lock_now(folder: Path, opened: list[int]) -> bool:
     return True
 
 
-def _lock_waiting(folder: Path, opened: list[int]) -> None:
+def _lock_waiting(ground: Ground, folder: Path, opened: list[int]) -> None:
     """A remover is done in milliseconds."""
     if not opened:
-        disk.ensure_folder(folder)
+        ground.ensure(folder)
         opened.append(os.open(folder, _FOLDER))
     fcntl.flock(opened[0], fcntl.LOCK_SH)
 

@@ -18,6 +18,7 @@ from darsena.core.errors import ContentCorrupt, RangeNotSatisfiable, ResourceUnk
 from darsena.core.failpoints import failpoint
 from darsena.storage import disk
 from darsena.storage.frames import FRAME_OVERHEAD, HEADER_BYTES, LOG, SEGMENT_BYTES, STRIDE, FrameCipher, new_header
+from darsena.storage.ground import Ground
 from darsena.storage.growing import Frame, GrowingFile, Mark, open_locked, walk
 from darsena.storage.keyring import Keyring
 from darsena.storage.layout import Layout
@@ -73,8 +74,9 @@ class _Log:
 
 
 class LocalLogs:
-    def __init__(self, layout: Layout, keyring: Keyring, workers: Workers) -> None:
+    def __init__(self, layout: Layout, ground: Ground, keyring: Keyring, workers: Workers) -> None:
         self._layout = layout
+        self._ground = ground
         self._keyring = keyring
         self._workers = workers
         self._logs: OrderedDict[tuple[str, str], _Log] = OrderedDict()
@@ -146,7 +148,7 @@ class LocalLogs:
         except FileNotFoundError:
             if offset != 0:
                 raise RangeNotSatisfiable(f"the log {name} starts at byte 0, not at {offset}", 0) from None
-        disk.ensure_folder(path.parent)
+        self._ground.ensure(path.parent)
         disk.replace_file(path, new_header())
         return open_locked(path)
 

@@ -12,6 +12,7 @@ from darsena.core.errors import ResourceUnknown, UploadInvalid
 from darsena.storage import disk
 from darsena.storage.cipher import associated
 from darsena.storage.frames import BLOCK, NO_NOTE, SOURCE
+from darsena.storage.ground import Ground
 from darsena.storage.keyring import Keyring
 from darsena.storage.layout import BLOCK_SUFFIX, OBJECT, Layout, file_name
 from darsena.storage.reading import SMALL_SCRATCH_BYTES, StoredObject, pieces
@@ -25,8 +26,9 @@ class ObjectUnknown(ResourceUnknown):
 
 
 class LocalSources:
-    def __init__(self, layout: Layout, keyring: Keyring, workers: Workers) -> None:
+    def __init__(self, layout: Layout, ground: Ground, keyring: Keyring, workers: Workers) -> None:
         self._layout = layout
+        self._ground = ground
         self._keyring = keyring
         self._workers = workers
         self._scratch = bytearray(SMALL_SCRATCH_BYTES)
@@ -64,7 +66,9 @@ class LocalSources:
         workers = self._workers
         writers: list[ObjectWriter] = []  # reached also when we are cancelled while it is made
         try:
-            await workers.disk(lambda: writers.append(ObjectWriter(path, key, registry, kind, object_id)))
+            await workers.disk(
+                lambda: writers.append(ObjectWriter(path, key, registry, kind, object_id, ground=self._ground))
+            )
             segments = Segments(lambda segment: [workers.start_disk(writers[0].write, segment)])
             await segments.run(chunks)
             return await workers.disk(writers[0].publish, segments.tail)
@@ -96,7 +100,7 @@ class LocalSources:
             raise UploadInvalid(f"the block {missing[0]!r} of {name!r} was not staged; send it, then the list again")
         key = self._keyring.key(registry)
         path = self._object(registry, name)
-        writer = ObjectWriter(path, key, registry, SOURCE, name, note)
+        writer = ObjectWriter(path, key, registry, SOURCE, name, note, ground=self._ground)
         try:
             for segment in full_segments(self._blocks(registry, name, block_ids)):
                 writer.write(segment)

@@ -19,6 +19,7 @@ from darsena.core.errors import Problem, RangeNotSatisfiable, UploadUnknown
 from darsena.core.failpoints import failpoint
 from darsena.storage import disk
 from darsena.storage.frames import BLOB, HEADER_BYTES, FrameCipher, new_header
+from darsena.storage.ground import Ground
 from darsena.storage.growing import GrowingFile
 from darsena.storage.keyring import Keyring
 from darsena.storage.layout import Layout, is_temporary
@@ -77,8 +78,9 @@ class _Session:
 
 
 class LocalUploads:
-    def __init__(self, layout: Layout, keyring: Keyring, workers: Workers, blobs: BlobReader) -> None:
+    def __init__(self, layout: Layout, ground: Ground, keyring: Keyring, workers: Workers, blobs: BlobReader) -> None:
         self._layout = layout
+        self._ground = ground
         self._keyring = keyring
         self._workers = workers
         self._blobs = blobs
@@ -86,7 +88,7 @@ class LocalUploads:
 
     async def begin(self, registry: str, upload: str) -> None:
         await self._keyring.load(registry)
-        await self._workers.disk(_create, self._layout.upload(registry, upload))
+        await self._workers.disk(self._create, self._layout.upload(registry, upload))
 
     async def append(
         self, registry: str, upload: str, offset: int, chunks: AsyncIterator[bytes], *, sync: bool = True
@@ -162,6 +164,26 @@ class LocalUploads:
 
     # --- in threads ---------------------------------------------------------------------------------------------
 
+    def _create(self, path: Path) -> None:
+        self._ground.ensure(path.parent)
+        try:
+            fd = disk.create_file(path)
+        except FileExistsError:
+            if os.stat(path).st_size >= HEADER_BYTES:
+                return
+            os.unlink(path)  # a crash came before its header
+            fd = disk.create_file(path)
+        try:
+            failpoint("begin.before_header")
+            disk.keep_reserve(fd)  # or a client that tries again and again leaves an empty upload each time
+            disk.write_all(fd, 0, [new_header()])
+            failpoint("begin.after_header")
+        except OSError:
+            os.unlink(path)
+            raise
+        finally:
+            os.close(fd)
+
     def _open(self, session: _Session, registry: str, upload: str) -> GrowingFile:
         """The upload's file, open at its end, with the hasher that belongs there. Raises UploadUnknown."""
         self._keyring.key(registry)
@@ -178,6 +200,7 @@ class LocalUploads:
             return session.file
         except FileNotFoundError:
             session.file = None
+            self._ground.check()
             raise UploadUnknown(upload) from None
 
     def _cipher(self, registry: str, upload: str, header: bytes) -> FrameCipher:
@@ -218,7 +241,7 @@ class LocalUploads:
     def _commit(self, session: _Session, registry: str, expected: Digest) -> None:
         assert session.file is not None
         target = self._layout.blob(registry, expected)
-        disk.ensure_folder(target.parent)
+        self._ground.ensure(target.parent)
         if session.file.mark.ragged:
             self._rewrite(session.file, registry, expected, target)
             failpoint("commit.before_remove")
@@ -242,7 +265,7 @@ class LocalUploads:
 
     def _rewrite(self, file: GrowingFile, registry: str, expected: Digest, target: Path) -> None:
         """Short frames stand in the middle: a blob's frames are full, so that a range is found by arithmetic."""
-        writer = ObjectWriter(target, self._keyring.key(registry), registry, BLOB, str(expected))
+        writer = ObjectWriter(target, self._keyring.key(registry), registry, BLOB, str(expected), ground=self._ground)
         try:
             for segment in full_segments(file.read_frames()):
                 writer.write(segment)
@@ -253,7 +276,7 @@ class LocalUploads:
     def _put(self, registry: str, content: bytes, expected: Digest) -> int:
         expected.check(Digest.of(content, expected.algorithm))
         target = self._layout.blob(registry, expected)
-        writer = ObjectWriter(target, self._keyring.key(registry), registry, BLOB, str(expected))
+        writer = ObjectWriter(target, self._keyring.key(registry), registry, BLOB, str(expected), ground=self._ground)
         try:
             failpoint("put.before_content")
             return writer.publish(content)
@@ -267,27 +290,6 @@ class LocalUploads:
             raise UploadUnknown(upload)
         await self._workers.disk(disk.sync_folder, self._layout.blob(registry, expected).parent)
         return size
-
-
-def _create(path: Path) -> None:
-    disk.ensure_folder(path.parent)
-    try:
-        fd = disk.create_file(path)
-    except FileExistsError:
-        if os.stat(path).st_size >= HEADER_BYTES:
-            return
-        os.unlink(path)  # a crash came before its header
-        fd = disk.create_file(path)
-    try:
-        failpoint("begin.before_header")
-        disk.keep_reserve(fd)  # or a client that tries again and again leaves an empty upload each time
-        disk.write_all(fd, 0, [new_header()])
-        failpoint("begin.after_header")
-    except OSError:
-        os.unlink(path)
-        raise
-    finally:
-        os.close(fd)
 
 
 def _list(folder: Path) -> list[StoredUpload]:

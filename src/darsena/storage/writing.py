@@ -8,13 +8,22 @@ from pathlib import Path
 from darsena.storage import disk
 from darsena.storage.cipher import Buffer, DataKey
 from darsena.storage.frames import BLOB, NO_NOTE, SEGMENT_BYTES, End, FrameCipher, new_header
+from darsena.storage.ground import Ground
 
 
 class ObjectWriter:
     """One object being written beside its place. End with `publish`, then in any case `discard`."""
 
     def __init__(
-        self, path: Path, key: DataKey, registry: str, kind: str, object_id: str, note: bytes = NO_NOTE
+        self,
+        path: Path,
+        key: DataKey,
+        registry: str,
+        kind: str,
+        object_id: str,
+        note: bytes = NO_NOTE,
+        *,
+        ground: Ground,
     ) -> None:
         header = new_header()
         self._cipher = FrameCipher(key, header, registry, kind, "" if kind == BLOB else object_id)
@@ -28,7 +37,7 @@ class ObjectWriter:
         try:
             self._file = disk.NewFile(path)
         except FileNotFoundError:
-            disk.ensure_folder(path.parent)
+            ground.ensure(path.parent)
             self._file = disk.NewFile(path)
 
     def write(self, segment: Buffer) -> None:

@@ -33,6 +33,11 @@ def find(tx: Tx, registry_uid: str) -> int:
     return tx.execute(select(registry_size.c.size_bytes).where(_here(registry_uid))).scalar() or 0
 
 
+def list_used(tx: Tx) -> list[str]:
+    """Registries that have blobs."""
+    return list(tx.execute(select(registry_size.c.registry_uid).where(registry_size.c.size_bytes > 0)).scalars())
+
+
 def count_anew(tx: Tx, registry_uid: str) -> int:
     """From the blobs themselves."""
     return int(tx.execute(select(func.coalesce(func.sum(blob.c.size), 0)).where(_mine(registry_uid))).scalar_one())
