@@ -5,7 +5,7 @@ PYTEST ?= .venv/bin/pytest
 WORKERS ?= 2
 
 help: ## what can be made
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 install: ## the command, at .venv/bin/darsena, with the packages that builds need
 	@scripts/system-packages run
@@ -25,8 +25,12 @@ lint: install-dev ## style, types, import law
 	@scripts/step "types (pyright, strict on src)" .venv/bin/pyright
 	@scripts/step "import law (import-linter)" .venv/bin/lint-imports
 
-test: lint ## everything that CI checks
+test: lint test-rooms test-e2e ## everything that CI checks; with -k also what comes after a failure
+
+test-rooms: install-dev ## rooms, edges, databases
 	@scripts/step "tests: rooms, edges, databases ($(WORKERS) at a time)" $(PYTEST) -q -n $(WORKERS) --dist loadscope --ignore tests/e2e tests
+
+test-e2e: install-dev ## a real server, real clients
 	@scripts/step "tests: real server, real clients ($(WORKERS) at a time)" $(PYTEST) -q -n $(WORKERS) --dist loadscope tests/e2e
 
 torture: install-dev ## kill -9 for longer, domain and server: at least ROUNDS= or SECONDS=; SEED= repeats an order of work
@@ -36,4 +40,5 @@ torture: install-dev ## kill -9 for longer, domain and server: at least ROUNDS= 
 bench: install-dev ## speed beside Debian's docker-registry, as ratios; BENCH=row[,row] chooses rows
 	@.venv/bin/python bench/bench.py
 
-.PHONY: help install install-dev demo lint test torture bench
+.NOTPARALLEL:
+.PHONY: help install install-dev demo lint test test-rooms test-e2e torture bench
