@@ -12,7 +12,7 @@ from darsena.core.digest import Digest
 from darsena.core.errors import Unavailable
 from darsena.db import Database, Tx
 from darsena.registry.pulls import PullCounter
-from darsena.registry.tables import tag
+from darsena.registry.tables import manifest
 from darsena.testing import FakeClock
 
 from .world import Pushed, World
@@ -31,13 +31,17 @@ def rows(world: World) -> int:
     return world.db.read_sync(lambda tx: tx.connection.execute(text("SELECT count(*) FROM pull_count")).scalar_one())
 
 
+def repository_id(world: World) -> int:
+    return world.db.read_sync(lambda tx: tx.connection.execute(text("SELECT id FROM repository")).scalar_one())
+
+
 @pytest.fixture
 async def pushed(world: World) -> Pushed:
     await world.push_image("team/app", "v1", "v2")
     return await world.push_image("team/app", "v3", layer=b"other")
 
 
-async def test_each_get_counts_for_tag_manifest_and_repository(world: World, pushed: Pushed, clock: FakeClock) -> None:
+async def test_each_get_counts_for_manifest_and_repository(world: World, pushed: Pushed, clock: FakeClock) -> None:
     begun = clock.now_us()
     for reference in ("v1", "v1", "v2", "v3", pushed.digest):
         clock.advance(1)
@@ -48,9 +52,9 @@ async def test_each_get_counts_for_tag_manifest_and_repository(world: World, pus
     kinds = world.kinds()
     await world.service.pulls.flush()
     assert world.kinds() == kinds  # no facts for the journal
-    numbers = [(await shown(world, f"/_tags/{tag}") or (0,))[0] for tag in ("v1", "v2", "v3")]
-    assert numbers == [2, 1, 1]
     assert (await shown(world, f"/_manifests/{pushed.digest}") or (0,))[0] == 2
+    numbers = [(await shown(world, f"/_tags/{tag}") or (0,))[0] for tag in ("v1", "v2", "v3")]
+    assert numbers == [3, 3, 2]  # of what they name
     number, last = await shown(world) or (0, "")
     assert number == 5
     assert last.startswith("20")
@@ -72,14 +76,14 @@ async def test_counts_go_with_what_they_count(world: World, pushed: Pushed) -> N
     for reference in ("v1", "v2", "v3"):
         await world.ask("GET", f"{MANIFEST}/{reference}")
     await world.service.pulls.flush()
-    assert rows(world) == 6
+    assert rows(world) == 3
     await world.ask("DELETE", "/acr/v1/team/app/_tags/v1")
-    assert rows(world) == 5
+    assert rows(world) == 3
     await world.ask("GET", f"{MANIFEST}/v3")
     await world.ask("DELETE", f"{MANIFEST}/{pushed.digest}")
-    assert rows(world) == 3
+    assert rows(world) == 2
     await world.service.pulls.flush()  # what is gone gains nothing
-    assert rows(world) == 3
+    assert rows(world) == 2
     assert (await shown(world) or (0,))[0] == 4
     await world.ask("GET", f"{MANIFEST}/v2")
     await world.ask("DELETE", "/acr/v1/team/app")
@@ -88,19 +92,15 @@ async def test_counts_go_with_what_they_count(world: World, pushed: Pushed) -> N
     assert rows(world) == 0
 
 
-async def test_several_processes_add_up(world: World, pushed: Pushed, clock: FakeClock) -> None:
-    def find(tx: Tx) -> int:
-        return tx.connection.execute(text("SELECT id FROM repository")).scalar_one()
-
-    repository, counters = world.db.read_sync(find), [PullCounter(world.db) for _ in range(4)]
+async def test_several_processes_add_up(world: World, pushed: Pushed) -> None:
+    repository, counters = repository_id(world), [PullCounter(world.db) for _ in range(4)]
     stored = Digest.parse(pushed.digest).stored
     for _ in range(5):
         for counter in counters:
-            for reference in ("v3", pushed.digest):
-                counter.count(repository, stored, reference)
+            for _twice in range(2):
+                counter.count(repository, stored)
         await asyncio.gather(*(counter.flush() for counter in counters))
     assert (await shown(world) or (0,))[0] == 40
-    assert (await shown(world, "/_tags/v3") or (0,))[0] == 20
     assert (await shown(world, f"/_manifests/{pushed.digest}") or (0,))[0] == 40
 
 
@@ -110,29 +110,30 @@ async def test_a_tag_that_moves_between_two_pulls(world: World, pushed: Pushed) 
     for _ in range(2):
         await world.ask("GET", f"{MANIFEST}/v1")
     await world.service.pulls.flush()
-    assert (await shown(world, "/_tags/v1") or (0,))[0] == 3
+    assert (await shown(world, "/_tags/v1") or (0,))[0] == 2
     assert (await shown(world, f"/_manifests/{pushed.digest}") or (0,))[0] == 2
     assert (await shown(world) or (0,))[0] == 3
 
 
-async def test_many_tags_take_several_transactions(world: World, pushed: Pushed) -> None:
-    names = [f"many-{number}" for number in range(4_500)]
+async def test_many_manifests_take_several_transactions(world: World, pushed: Pushed) -> None:
+    digests = [Digest.of(str(number).encode()).stored for number in range(4_500)]
 
-    def add_tags(tx: Tx) -> int:
-        columns = [column.name for column in tag.c]
-        values = ", ".join(":name" if name == "name" else name for name in columns)
-        copy = text(f"INSERT INTO tag ({', '.join(columns)}) SELECT {values} FROM tag WHERE name = 'v3'")
-        tx.connection.execute(copy, [{"name": name} for name in names])
-        return tx.connection.execute(text("SELECT id FROM repository")).scalar_one()
+    def add_manifests(tx: Tx) -> None:
+        columns = [column.name for column in manifest.c if column.name != "id"]
+        values = ", ".join(":digest" if name == "digest" else name for name in columns)
+        copy = text(f"INSERT INTO manifest ({', '.join(columns)}) SELECT {values} FROM manifest WHERE digest = :here")
+        here = Digest.parse(pushed.digest).stored
+        tx.connection.execute(copy, [{"digest": digest, "here": here} for digest in digests])
 
-    repository = world.db.transact_sync(add_tags)
-    stored = Digest.parse(pushed.digest).stored
-    for name in [*names, "gone", *names]:
-        world.service.pulls.count(repository, stored, name)
+    world.db.transact_sync(add_manifests)
+    repository = repository_id(world)
+    for digest in [*digests, Digest.of(b"gone").stored, *digests]:
+        world.service.pulls.count(repository, digest)
     await world.service.pulls.flush()
-    assert rows(world) == len(names) + 2
-    assert {(await shown(world, f"/_tags/{name}") or (0,))[0] for name in names[::500]} == {2}
-    assert (await shown(world) or (0,))[0] == 2 * len(names) + 1
+    assert rows(world) == len(digests) + 1
+    texts = [str(Digest.from_stored(digest)) for digest in digests[::500]]
+    assert {(await shown(world, f"/_manifests/{digest}") or (0,))[0] for digest in texts} == {2}
+    assert (await shown(world) or (0,))[0] == 2 * len(digests) + 1
 
 
 class Unwilling:
@@ -151,25 +152,24 @@ class Unwilling:
 
 
 async def test_what_the_database_does_not_take_is_noted_later(world: World, pushed: Pushed) -> None:
-    def find(tx: Tx) -> int:
-        return tx.connection.execute(text("SELECT id FROM repository")).scalar_one()
-
     database = Unwilling(world.db)
-    counter = PullCounter(database, capacity=5)  # type: ignore[arg-type]
-    repository, stored = world.db.read_sync(find), Digest.parse(pushed.digest).stored
+    counter = PullCounter(database, capacity=3)  # type: ignore[arg-type]
+    repository, first = repository_id(world), await world.push_image("team/app", "v1")
+    stored = [Digest.parse(digest).stored for digest in (first.digest, pushed.digest)]
+
+    async def numbers() -> list[int]:
+        return [(await shown(world, f"/_manifests/{digest}") or (0,))[0] for digest in (first.digest, pushed.digest)]
+
     for refuses in (1, 1, 0):
-        counter.count(repository, stored, "v1")
-        counter.count(repository, stored, "v2")
+        for digest in stored:
+            counter.count(repository, digest)
         database.refuses = refuses
         await counter.flush()
-    assert [(await shown(world, f"/_tags/{name}") or (0,))[0] for name in ("v1", "v2")] == [
-        3,
-        1,
-    ]  # what waits takes room
-    assert (await shown(world) or (0,))[0] == 4
-    counter.count(repository, stored, "v2")
+    assert await numbers() == [1, 1]  # what waits takes room
+    assert (await shown(world) or (0,))[0] == 2
+    counter.count(repository, stored[1])
     await counter.flush()
-    assert [(await shown(world, f"/_tags/{name}") or (0,))[0] for name in ("v1", "v2")] == [3, 2]
+    assert await numbers() == [1, 2]
 
 
 async def test_memory_is_bounded_and_the_log_says_what_is_lost(
@@ -177,7 +177,7 @@ async def test_memory_is_bounded_and_the_log_says_what_is_lost(
 ) -> None:
     counter = PullCounter(world.db, capacity=10)
     for number in range(25):
-        counter.count(number + 100, b"\x01" + bytes(32), "v1")
+        counter.count(number + 100, b"\x01" + bytes(32))
     await counter.flush()
     assert "pulls_not_counted" in capsys.readouterr().out
     assert rows(world) == 0

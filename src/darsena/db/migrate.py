@@ -11,7 +11,7 @@ from darsena.core.errors import StartFailure
 from darsena.db import dialects
 from darsena.db.tables import metadata
 
-HEAD = "0012_tag_rows"
+HEAD = "0013_pulls_of_manifests"
 """The newest revision in migrations/versions; a test holds it to the folder."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"

@@ -146,7 +146,7 @@ class Catalog:
     async def get_tag(
         self, registry: Registry, repository: RepositoryName, name: TagName, *, hide_quarantined: bool = False
     ) -> tuple[Tag, Pulls | None]:
-        """With its pulls. Raises TagUnknown, also in an unknown repository, as ACR does."""
+        """With the pulls of what it names. Raises TagUnknown, also in an unknown repository, as ACR does."""
 
         def read(tx: Tx) -> tuple[Tag, Pulls | None]:
             found, tag = _get_tag(tx, registry, repository, name)
@@ -154,7 +154,7 @@ class Catalog:
                 named = manifests.find(tx, found.id, tag.digest)
                 if named is None or named.is_quarantined:
                     raise TagUnknown(name)
-            return tag, pulls.find(tx, found.id, name)
+            return tag, pulls.find(tx, found.id, str(tag.digest))
 
         return await self._db.read(read)
 

@@ -6,8 +6,7 @@ What is not noted yet is lost with a killed process: counts are statistics. Memo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
-from itertools import chain, islice
+from collections.abc import Iterable
 from typing import Final
 
 import structlog
@@ -23,7 +22,7 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger("darsena.registry")
 
 NOTED_EVERY_S: Final = 2.0
 CAPACITY: Final = 50_000
-"""Of different manifests and tags between two batches; more are not counted, and the log says so."""
+"""Of different manifests between two batches; more are not counted, and the log says so."""
 _AT_ONCE: Final = 2_000
 """Rows of one transaction: some ten milliseconds."""
 
@@ -38,29 +37,22 @@ class PullCounter:
         self._db = db
         self._clock = db.clock
         self._capacity = capacity
-        self._manifests: dict[tuple[int, bytes], _Count] = {}
-        self._tags: dict[tuple[int, str], _Count] = {}
+        self._counts: dict[tuple[int, bytes], _Count] = {}
         self._waiting: list[Counted] = []
         """What the database did not take."""
         self._dropped = 0
 
-    def count(self, repository_id: int, digest: bytes, reference: str) -> None:
-        """One GET of a manifest that was answered: by tag, or by a digest."""
-        now_us, manifest, tag = self._clock.now_us(), (repository_id, digest), (repository_id, reference)
-        of_manifest, of_tag = self._manifests.get(manifest), self._tags.get(tag)
-        if (of_manifest is None or of_tag is None) and not self._has_room():
-            self._dropped += 1
-            return
-        if of_manifest is None:
-            of_manifest = self._manifests[manifest] = [0, 0]
-        of_manifest[0] += 1
-        of_manifest[1] = now_us
-        if ":" in reference:
-            return
-        if of_tag is None:
-            of_tag = self._tags[tag] = [0, 0]
-        of_tag[0] += 1
-        of_tag[1] = now_us
+    def count(self, repository_id: int, digest: bytes) -> None:
+        """One GET of a manifest that was answered."""
+        manifest = (repository_id, digest)
+        count = self._counts.get(manifest)
+        if count is None:
+            if len(self._counts) + len(self._waiting) >= self._capacity:
+                self._dropped += 1
+                return
+            count = self._counts[manifest] = [0, 0]
+        count[0] += 1
+        count[1] = self._clock.now_us()
 
     async def run(self, stop: asyncio.Event) -> None:
         """The worker's loop; when it ends, everything is noted that was counted."""
@@ -76,30 +68,24 @@ class PullCounter:
             _log.warning("pulls_not_counted", number=self._dropped)
             self._dropped = 0
         rows = self._take()
-        while part := list(islice(rows, _AT_ONCE)):
+        for start in range(0, len(rows), _AT_ONCE):
             try:
-                await self._db.transact(pulls.add, part)
+                await self._db.transact(pulls.add, rows[start : start + _AT_ONCE])
             except Problem as problem:
                 _log.warning("pulls_not_noted", error=problem.message)
-                self._waiting += [*part, *rows]
+                self._waiting += rows[start:]
                 return
 
-    def _has_room(self) -> bool:
-        return len(self._manifests) + len(self._tags) + len(self._waiting) < self._capacity
-
-    def _take(self) -> Iterator[Counted]:
-        """Everything, each thing once: a pull counts for its repository, for its manifest and, if it named one, for its
-        tag."""
-        manifests, self._manifests = self._manifests, {}
-        tags, self._tags = self._tags, {}
+    def _take(self) -> list[Counted]:
+        """Everything, each thing once: a pull counts for its manifest and for its repository."""
+        counts, self._counts = self._counts, {}
         waiting, self._waiting = self._waiting, []
-        of_tags = ((id_, name, number, last_us) for (id_, name), (number, last_us) in tags.items())
-        rows = chain(_list_manifests(manifests), of_tags)
-        return iter(_add_up(chain(waiting, rows))) if waiting else rows
+        rows = _list(counts)
+        return _add_up([*waiting, *rows]) if waiting else rows
 
 
-def _list_manifests(counts: dict[tuple[int, bytes], _Count]) -> list[Counted]:
-    """And the repositories that they are in."""
+def _list(counts: dict[tuple[int, bytes], _Count]) -> list[Counted]:
+    """Of manifests, and of the repositories that they are in."""
     found = [(id_, stored, number, last_us) for (id_, stored), (number, last_us) in counts.items()]
     rows = [(id_, text_of_stored(stored), number, last_us) for id_, stored, number, last_us in found]
     return rows + _add_up((id_, WHOLE, number, last_us) for id_, _, number, last_us in found)

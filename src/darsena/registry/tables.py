@@ -154,7 +154,7 @@ pull_count = Table(
     Column("pulls", BigInteger, nullable=False),
     Column("last_pull_at", BigInteger, nullable=False),
 )
-"""Of a tag, of a manifest (its digest as text) and, under the empty reference, of the whole repository."""
+"""Of a manifest (its digest as text) and, under the empty reference, of the whole repository."""
 
 untagged = Table(
     "untagged",

@@ -13,6 +13,7 @@ from darsena.core.failpoints import failpoint
 from darsena.storage import disk
 from darsena.storage.frames import BLOB, SEGMENT_BYTES
 from darsena.storage.ground import Ground
+from darsena.storage.kept_blobs import KeptBlobs, identify
 from darsena.storage.keyring import Keyring
 from darsena.storage.layout import ALGORITHMS, Layout, is_trash, trash_name
 from darsena.storage.local_holds import hold, remove_free
@@ -31,6 +32,7 @@ class LocalBlobs:
         self._workers = workers
         self._scratch = bytearray(SMALL_SCRATCH_BYTES)
         """Overwritten by each inline read; only the event loop's thread uses it, and never across an await."""
+        self._kept = KeptBlobs()
 
     async def stat(self, registry: str, digest: Digest) -> int | None:
         return await self._workers.disk(self._stat, registry, digest)
@@ -42,8 +44,15 @@ class LocalBlobs:
         key = self._keyring.find_loaded(registry)
         if key is None or size_hint > SEGMENT_BYTES:
             return None
+        kept = self._kept.find(registry, digest)
+        if kept is not None:
+            return kept
         path = self._layout.blob(registry, digest)
-        return read_small_now(path, key, registry, BLOB, str(digest), self._scratch)
+        identity = identify(path)
+        content = read_small_now(path, key, registry, BLOB, str(digest), self._scratch)
+        if content is not None:
+            self._kept.keep(registry, digest, path, identity, content)
+        return content
 
     async def read_whole(self, registry: str, digest: Digest, limit: int) -> bytes:
         return await self._workers.disk(self._read_whole, registry, digest, limit)

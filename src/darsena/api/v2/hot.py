@@ -26,7 +26,7 @@ from darsena.storage.port import BlobStore
 
 _PATH = re.compile(rb"/v2/([a-z0-9][a-z0-9._/-]{0,254})/(manifests|blobs)/([A-Za-z0-9_][A-Za-z0-9._:-]{0,140})\Z")
 _NOT_HERE = frozenset({b"range", b"if-none-match", b"transfer-encoding"})
-_BODY_CACHE_BYTES = 32 * 1024 * 1024
+_BODY_CACHE_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -44,7 +44,7 @@ class HotPath:
         blobs: BlobStore,
         authenticator: Authenticator,
         check_network: Callable[[str, str], None],
-        count_pull: Callable[[int, bytes, str], None],
+        count_pull: Callable[[int, bytes], None],
     ) -> None:
         self._count_pull = count_pull
         self._lookup = lookup
@@ -106,7 +106,7 @@ class HotPath:
         else:
             self._manifests.move_to_end(key)
         if answer is not None and method == "GET":
-            self._count_pull(row.repository_id, row.digest, reference)
+            self._count_pull(row.repository_id, row.digest)
         return answer
 
     def _open_manifest(self, facts: RegistryFacts, row: HotRow, key: tuple[str, int, bytes, str]) -> _Answer | None:

@@ -49,7 +49,7 @@ class ManifestRoutes:
         if not served.is_quarantined:
             check_action(caller, target, "pull")
         if request.method == "GET":
-            self._service.pulls.count(served.repository_id, served.digest.stored, target.reference)
+            self._service.pulls.count(served.repository_id, served.digest.stored)
         if is_known(request, served.digest):
             return Response(304, b"", manifest_headers(served)[1:])
         return Response(200, served.content, manifest_headers(served))

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, String, bindparam, case, delete, exists, or_, select
+from sqlalchemy import BigInteger, String, bindparam, case, delete, select
 
 from darsena.core.digest import Digest, text_of_stored
 from darsena.db import Tx
 from darsena.db.dialects import ByDialect, insert_for, lock_against_deletion, rows_of_json
 from darsena.registry.model import Pulls
-from darsena.registry.tables import manifest, pull_count, repository, tag
+from darsena.registry.tables import manifest, pull_count, repository
 
 WHOLE = ""
 """The reference under which a repository as a whole is counted."""
@@ -26,9 +26,7 @@ _COLUMNS = {"repository_id": BigInteger(), "reference": String(), "pulls": BigIn
 def _prepare_add(dialect: str) -> Any:
     """One statement for them all. Locks in the order of ids and of references, against deadlocks."""
     counted = rows_of_json(dialect, "counted", bindparam("counted", type_=String()), _COLUMNS)
-    is_tag = exists(tag.c.name).where(tag.c.repository_id == counted.c.repository_id, tag.c.name == counted.c.reference)
-    rows = select(counted).where(or_(counted.c.reference == WHOLE, counted.c.reference.contains(":"), is_tag))
-    rows = rows.order_by(counted.c.repository_id, counted.c.reference)
+    rows = select(counted).order_by(counted.c.repository_id, counted.c.reference)
     insert = insert_for(dialect, pull_count).from_select(list(_COLUMNS), rows)
     pulled = insert.excluded.last_pull_at
     latest = case((pulled > pull_count.c.last_pull_at, pulled), else_=pull_count.c.last_pull_at)
@@ -43,7 +41,7 @@ _MANIFESTS = select(manifest.c.digest).where(
 
 
 def add(tx: Tx, counted: Sequence[Counted]) -> int:
-    """Add to what is counted of repositories, tags and manifests that are there; returns how many of them are.
+    """Add to what is counted of repositories and manifests that are there; returns how many of them are.
 
     None of them twice. What several processes count adds up.
     """
@@ -51,8 +49,8 @@ def add(tx: Tx, counted: Sequence[Counted]) -> int:
     # Nothing of these repositories is deleted before this transaction ends.
     statement = select(repository.c.id).where(repository.c.id.in_(ids)).order_by(repository.c.id)
     there = set(tx.execute(lock_against_deletion(tx.dialect, statement)).scalars())
-    digests = list_present(tx, [(id_, name) for id_, name, _, _ in counted if id_ in there and ":" in name])
-    rows = [row for row in counted if row[0] in there and (":" not in row[1] or (row[0], row[1]) in digests)]
+    present = list_present(tx, [(id_, name) for id_, name, _, _ in counted if id_ in there and name != WHOLE])
+    rows = [row for row in counted if row[0] in there and (row[1] == WHOLE or (row[0], row[1]) in present)]
     if not rows:
         return 0
     return tx.execute(_ADD[tx.dialect], {"counted": msgspec.json.encode(rows).decode()}).rowcount

@@ -11,7 +11,6 @@ from darsena.core.digest import Digest, text_of_stored
 from darsena.core.names import TagName
 from darsena.db import Prepared, Tx
 from darsena.registry.model import PASSED, OrderBy, Tag
-from darsena.registry.store import pulls
 from darsena.registry.store.repositories import attributes_of
 from darsena.registry.tables import manifest, tag
 
@@ -29,6 +28,14 @@ _IS_QUARANTINED = (
 
 _FIND = Prepared(select(tag).where(tag.c.repository_id == bindparam("repository"), tag.c.name == bindparam("which")))
 _INSERT = Prepared(insert(tag))
+_LISTED = (
+    select(tag.c.name)
+    .where(tag.c.repository_id == bindparam("repository"), tag.c.name > bindparam("after"), tag.c.list_enabled)
+    .order_by(tag.c.name)
+    .limit(bindparam("limit"))
+)
+_NAMES = Prepared(_LISTED)
+_RELEASED_NAMES = Prepared(_LISTED.where(~_IS_QUARANTINED))
 
 
 def find(tx: Tx, repository_id: int, name: str) -> Tag | None:
@@ -49,7 +56,6 @@ def put(tx: Tx, repository_id: int, name: TagName, digest: Digest, existing: Tag
 
 def remove(tx: Tx, repository_id: int, name: str) -> None:
     tx.execute(delete(tag).where(_here(repository_id, name)))
-    pulls.remove(tx, repository_id, [name])
 
 
 def remove_all(tx: Tx, repository_id: int) -> None:
@@ -70,10 +76,8 @@ def list_of_digest(tx: Tx, repository_id: int, digest: Digest) -> list[Tag]:
 
 def list_names(tx: Tx, repository_id: int, after: str, limit: int, *, hide_quarantined: bool = False) -> list[str]:
     """Listed ones, by bytes, beginning after `after`."""
-    statement = select(tag.c.name).where(tag.c.repository_id == repository_id, tag.c.name > after, tag.c.list_enabled)
-    if hide_quarantined:
-        statement = statement.where(~_IS_QUARANTINED)
-    return [row.name for row in tx.execute(statement.order_by(tag.c.name).limit(limit))]
+    statement = _RELEASED_NAMES if hide_quarantined else _NAMES
+    return [row.name for row in tx.run(statement, {"repository": repository_id, "after": after, "limit": limit})]
 
 
 def list_brief(tx: Tx, repository_id: int) -> list[tuple[str, str]]:
