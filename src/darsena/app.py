@@ -37,6 +37,7 @@ from darsena.api.v2.login_server import LoginServerEdge
 from darsena.core.errors import Problem, StartFailure
 from darsena.jobs.runner import JobRunner
 from darsena.jobs.wake import pause
+from darsena.journal.trimming import trim_all
 from darsena.local import logs
 from darsena.local.memory import give_back, keep_some
 from darsena.local.owner import ensure_owner_file
@@ -132,6 +133,7 @@ def list_loops(rooms: Rooms) -> dict[str, Loop]:
         while not stop.is_set():
             await rooms.identity.maintain()
             await rooms.registry.uploading.expire()
+            await trim_all(rooms.db)
             await _sleep(stop, _HOUR_S)
 
     async def names(stop: asyncio.Event) -> None:

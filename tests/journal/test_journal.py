@@ -13,8 +13,7 @@ from sqlalchemy import BigInteger, Column, MetaData, Table, insert, select
 from darsena.db import Database, Tx
 from darsena.db.database import UnjournaledWrite
 from darsena.journal import Entry, EventBody, list_entries, registry_stream
-from darsena.journal.readers import list_lagging_streams, read_batch, trim
-from darsena.testing import FakeClock
+from darsena.journal.readers import list_lagging_streams, read_batch
 
 STREAM = registry_stream("a" * 32, "local")
 
@@ -115,15 +114,3 @@ async def test_reader_that_fails_does_not_advance(db: Database) -> None:
         await db.transact(read_batch, "usage", STREAM, explode)
     applied: list[Entry] = []
     assert await db.transact(read_batch, "usage", STREAM, lambda _tx, batch: applied.extend(batch)) == 1
-
-
-async def test_trim_keeps_what_a_reader_needs_and_the_numbering(db: Database, clock: FakeClock) -> None:
-    for number in range(5):
-        await db.transact(count, number)
-    await db.transact(read_batch, "usage", STREAM, lambda _tx, _batch: None, limit=2)
-    clock.advance(8 * 86400)
-    now = clock.now_us()
-    assert await db.transact(trim, older_than_us=now, hard_cap_us=0) == 2
-    await db.transact(count, 99)
-    assert [entry.seq for entry in await db.read(list_entries, STREAM, after=0)] == [3, 4, 5, 6]
-    assert await db.transact(trim, older_than_us=0, hard_cap_us=now) == 3

@@ -1,4 +1,4 @@
-"""`darsena offline`: gc and fsck of a folder whose server is stopped, and only then."""
+"""`darsena offline`: gc, fsck and a new root key of a folder whose server is stopped, and only then."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from darsena.local.rooms import open_rooms
 from darsena.registry.model import Registry
 from darsena.registry.service import to_registry
 from darsena.resources.model import Author, RegistryPut
+from darsena.storage.keyfile import RootKeyFile
 
 WEB = RepositoryName("shop/web")
 LAYER = Digest.of(b"layer")
@@ -59,7 +60,7 @@ def darsena(folder: Folder, *arguments: str) -> tuple[int, Any, str]:
 
 def test_a_served_folder_is_refused(folder: tuple[Folder, Registry]) -> None:
     with take_lock(folder[0]):
-        for command in ("gc", "fsck"):
+        for command in ("gc", "fsck", "rotate-key"):
             code, out, error = darsena(folder[0], command)
             assert (code, out) == (2, "")
             assert "is in use" in error
@@ -83,3 +84,36 @@ def test_gc_and_fsck(folder: tuple[Folder, Registry]) -> None:
     code, run, _ = darsena(kept, "gc", "--grace", "0")
     assert (code, run["status"]) == (0, "Succeeded")
     assert darsena(kept, "gc", "--dry-run", "--grace", "0")[1]["bytes"] == 0
+
+
+def test_a_new_root_key(tmp_path: Path) -> None:
+    prepare(tmp_path / "data", listen="127.0.0.1:8443", domain="")
+    kept = Folder(tmp_path / "data")
+    asyncio.run(fill(kept.root))
+    before = kept.root_key.read_bytes()
+    code, told, _ = darsena(kept, "rotate-key")
+    assert (code, told["dataKeys"]) == (0, 2)  # the system's and the registry's
+    content = json.loads(kept.root_key.read_bytes())
+    assert list(content["keys"]) == [content["current"]] == [told["rootKey"]]
+    assert not set(content["keys"]) & set(json.loads(before)["keys"])
+    assert darsena(kept, "fsck")[1]["verdict"] == "clean"  # which reads every byte
+    kept.root_key.write_bytes(before)
+    code, _, error = darsena(kept, "fsck")
+    assert code != 0
+    assert "is not in root.key" in error
+
+
+@pytest.mark.parametrize("step", ["rewrap", "retire"])
+def test_a_rotation_that_ended_too_soon_is_run_again(tmp_path: Path, step: str) -> None:
+    prepare(tmp_path / "data", listen="127.0.0.1:8443", domain="")
+    kept = Folder(tmp_path / "data")
+    asyncio.run(fill(kept.root))
+    RootKeyFile.load(kept.root_key).rotate()
+    if step == "retire":
+        rooms = open_rooms(kept.root, {})
+        rooms.db.transact_sync(rooms.keyring.rewrap)
+        rooms.db.close()
+    assert darsena(kept, "fsck")[1]["verdict"] == "clean"
+    assert darsena(kept, "rotate-key")[0] == 0
+    assert len(json.loads(kept.root_key.read_bytes())["keys"]) == 1
+    assert darsena(kept, "fsck")[1]["verdict"] == "clean"

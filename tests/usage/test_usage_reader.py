@@ -10,7 +10,7 @@ from darsena.core.digest import Digest
 from darsena.core.names import RepositoryName
 from darsena.db import Tx
 from darsena.journal import registry_stream
-from darsena.journal.readers import trim
+from darsena.journal.trimming import trim_all
 from darsena.registry.events import BlobAdded, BlobRemoved, RepositoryCreated
 from darsena.registry.store import blobs, repositories
 from darsena.resources.model import RegistryRow
@@ -79,7 +79,7 @@ async def test_behind_the_floor_it_counts_anew_and_goes_on(world: World, reader:
     for index in range(3):
         add_blob(world, row, bytes(20 + index))
     world.pass_time(40 * 24 * 3600)
-    world.db.transact_sync(lambda tx: trim(tx, older_than_us=0, hard_cap_us=tx.now_us))
+    await trim_all(world.db)
     add_blob(world, row, b"z" * 1000)
     await reader.catch_up()
     assert totals(world, row) == Totals(size_bytes=10 + 20 + 21 + 22 + 1000, blobs=5)

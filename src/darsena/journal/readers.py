@@ -13,7 +13,7 @@ from sqlalchemy import func, select, update
 from darsena.db import Tx
 from darsena.db.dialects import insert_ignore, lock_for_update
 from darsena.journal.log import Entry, list_entries
-from darsena.journal.tables import cursor, journal, journal_head
+from darsena.journal.tables import cursor, journal_head
 
 Apply = Callable[[Tx, Sequence[Entry]], None]
 
@@ -43,20 +43,3 @@ def read_batch(tx: Tx, reader: str, stream: str, apply: Apply, *, limit: int = 5
         apply(tx, batch)
         tx.execute(update(cursor).where(here).values(seq=batch[-1].seq))
     return len(batch)
-
-
-def trim(tx: Tx, *, older_than_us: int, hard_cap_us: int) -> int:
-    """Delete entries below every cursor and older than `older_than_us`, or older than `hard_cap_us` in any case.
-
-    Raises each stream's floor; a reader behind the floor lists current state and resumes there. Times are absolute.
-    """
-    removed = 0
-    for (stream,) in tx.execute(select(journal_head.c.stream)).all():
-        lowest = tx.execute(select(func.min(cursor.c.seq)).where(cursor.c.stream == stream)).scalar()
-        aged = select(func.coalesce(func.max(journal.c.seq), 0)).where(journal.c.stream == stream)
-        below = min(tx.execute(aged.where(journal.c.at < older_than_us)).scalar_one(), lowest or 0)
-        floor = max(below, tx.execute(aged.where(journal.c.at < hard_cap_us)).scalar_one())
-        if floor:
-            removed += tx.execute(journal.delete().where(journal.c.stream == stream, journal.c.seq <= floor)).rowcount
-            tx.execute(update(journal_head).where(journal_head.c.stream == stream).values(floor=floor))
-    return removed

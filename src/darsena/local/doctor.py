@@ -71,7 +71,7 @@ def _examine_folder(folder: Folder, marker: Marker | None) -> Iterator[Finding]:
         )
         return
     yield Finding(area="folder", level="ok", text=f"{folder.root}, format version {marker.format_version}")
-    for path in (folder.keys / "root.key", folder.tls / "ca.key", folder.owner):
+    for path in (folder.root_key, folder.tls / "ca.key", folder.owner):
         if path.exists() and path.stat().st_mode & 0o077:
             yield Finding(area="folder", level="fault", text=f"{path} can be read by others", fix=f"chmod 600 {path}")
     free = shutil.disk_usage(folder.root).free

@@ -63,6 +63,7 @@ class Folder:
         self.tls = root / "tls"
         self.database = root / "db" / "darsena.db"
         self.owner = root / "owner.json"
+        self.root_key = self.keys / "root.key"
         self.agent_token = self.keys / "agent.token"
         self.ca_file = self.tls / "ca.pem"
         self.ca_key = self.tls / "ca.key"

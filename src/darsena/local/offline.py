@@ -1,4 +1,4 @@
-"""`darsena offline gc|fsck`: maintenance of a folder whose server is stopped, by the code of a running one."""
+"""`darsena offline …`: maintenance of a folder whose server is stopped, by the code of a running one."""
 
 from __future__ import annotations
 
@@ -99,6 +99,29 @@ def fsck(
     if lines[-1]["line"] != "end":
         raise OperationFailed(f"the check ended early: {lines[-1].get('message')}")
     show_findings([line for line in lines if line["line"] != "progress"], output, query)
+
+
+@app.command("rotate-key")
+def rotate_key(data: Data = None, output: Output = None, query: Query = None) -> None:
+    """Make a new root key and wrap every data key by it. The server must be stopped.
+
+    What is stored is not encrypted anew. The old root key opens what was copied before, and nothing of this folder any
+    more: put the new `keys/root.key` beside your next backup. Ended too soon, it is just run again.
+
+    \b
+    Example: darsena offline rotate-key --data ~/registry
+    """
+    from darsena.cli.output import Column, emit, key
+    from darsena.storage.keyfile import RootKeyFile
+
+    async def work(rooms: Rooms) -> dict[str, Any]:
+        root_key = RootKeyFile.load(rooms.folder.root_key)
+        key_id = root_key.rotate()
+        wrapped = await rooms.db.transact(rooms.keyring.rewrap)
+        root_key.retire()
+        return {"rootKey": key_id, "dataKeys": wrapped}
+
+    emit(_on(data, work), output, query, (Column("ROOT KEY", key("rootKey")), Column("DATA KEYS", key("dataKeys"))))
 
 
 def _on(data: Path | None, work: Callable[[Rooms], Awaitable[Any]]) -> Any:

@@ -205,7 +205,7 @@ def _has_content(path: Path) -> bool:
 
 def _check_new(folder: Folder, lost: str) -> None:
     """The root key is made after the schema: where it is, there was a database. An empty one would hide its loss."""
-    if _root_key_of(folder).exists():
+    if folder.root_key.exists():
         raise StartFailure(
             f"{lost}, and {folder.root} has content that it described: put the database back from your backup, or "
             "start with a new folder"
@@ -228,9 +228,5 @@ def _check_stored(folder: Folder, db: Database) -> None:
 def _open_root_key(folder: Folder, db: Database) -> RootKeyFile:
     """Made while nothing is sealed yet (also after a crash that left the schema alone): later a missing key is a loss
     that nobody may paper over."""
-    path = _root_key_of(folder)
+    path = folder.root_key
     return RootKeyFile.load(path) if path.exists() or db.read_sync(has_keys) else RootKeyFile.create(path)
-
-
-def _root_key_of(folder: Folder) -> Path:
-    return folder.keys / "root.key"
