@@ -7,6 +7,7 @@ sealed under the system's data key.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -46,6 +47,7 @@ class SigningKeys:
         self._known: dict[str, _Known] = {}
         self._private: dict[str, RSAKey] = {}
         self._loaded_at_us: int | None = None
+        self._loading = threading.Lock()
 
     def ensure_current(self) -> None:
         """Make a key for each use that has none to sign with; forget keys that are past everything. Blocking."""
@@ -94,29 +96,36 @@ class SigningKeys:
 
     def load(self) -> None:
         """Read the table. Blocking; done on first use where nobody did it before."""
-        from joserfc.jwk import RSAKey  # 0.1 s and 13 MB, which start-up would rather not wait for
-
-        self._loaded_at_us = self._db.clock.now_us()
-        self._known = {
-            key.kid: _Known(key, RSAKey.import_key(msgspec.json.decode(key.public, type=dict[str, Any])))
-            for key in self._db.read_sync(store.list_signing_keys)
-        }
-        self._private = {kid: private for kid, private in self._private.items() if kid in self._known}
+        with self._loading:
+            self._load()
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
     def _find_signer(self, use: Use) -> store.StoredKey | None:
         return _find_signer([known.stored for known in self._known.values()], use, self._db.clock.now_us())
 
+    def _load(self) -> None:
+        from joserfc.jwk import RSAKey  # 0.1 s and 13 MB, which start-up would rather not wait for
+
+        begun_us = self._db.clock.now_us()
+        self._known = {
+            key.kid: _Known(key, RSAKey.import_key(msgspec.json.decode(key.public, type=dict[str, Any])))
+            for key in self._db.read_sync(store.list_signing_keys)
+        }
+        self._private = {kid: private for kid, private in list(self._private.items()) if kid in self._known}
+        self._loaded_at_us = begun_us
+
     def _prepare(self) -> None:
         self.ensure_current()
         self.load()
 
     def _reload(self) -> None:
-        """At most once a second: ids come from tokens, which anybody can make up."""
-        now_us = self._db.clock.now_us()
-        if self._loaded_at_us is None or now_us - self._loaded_at_us >= _RELOAD_US:
-            self.load()
+        """At most once a second: ids come from tokens, which anybody can make up. What another thread loads right now
+        is waited for."""
+        with self._loading:
+            now_us = self._db.clock.now_us()
+            if self._loaded_at_us is None or not 0 <= now_us - self._loaded_at_us < _RELOAD_US:
+                self._load()
 
     def _generate(self, use: Use, now_us: int) -> store.StoredKey:
         from joserfc.jwk import RSAKey
