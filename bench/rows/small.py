@@ -22,7 +22,7 @@ def manifest_by_tag(stand: Stand) -> Iterator[Result]:
 
 
 def small_blob(stand: Stand) -> Iterator[Result]:
-    """`GET /v2/<name>/blobs/<digest>` of 64 KiB on 32 connections kept open: the same one, so from memory after the first."""
+    """`GET /v2/<name>/blobs/<digest>` of 64 KiB on 32 connections kept open; from memory after the first."""
     for scheme in SCHEMES:
         path = f"/v2/{REPOSITORY}/blobs/{_push(stand, scheme)}"
         ours, theirs = stand.alternate(scheme, lambda target, _, path=path: ask_often(target, REPOSITORY, path))
