@@ -12,35 +12,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event, insert, select
+from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError
 
 from darsena.db import Database, Tx, dialects
 from darsena.db.batches import Busy
-from darsena.journal.tables import cursor
 
-
-def put(tx: Tx, reader: str) -> str:
-    tx.execute(insert(cursor).values(reader=reader, stream="s", seq=0))
-    return reader
+from .rows import names, put
 
 
 def put_and_fail(tx: Tx, reader: str) -> None:
     put(tx, reader)
     raise RuntimeError(reader)
-
-
-def names(tx: Tx) -> list[str]:
-    return [row.reader for row in tx.execute(select(cursor.c.reader).order_by(cursor.c.reader))]
-
-
-@pytest.fixture
-def sqlite(tmp_path: Path, sqlite_template: Path) -> Iterator[Database]:
-    path = tmp_path / "darsena.db"
-    path.write_bytes(sqlite_template.read_bytes())
-    db = Database(f"sqlite:///{path}")
-    yield db
-    db.close()
 
 
 @contextmanager
@@ -141,15 +124,8 @@ async def test_closing_ends_what_was_asked_for(sqlite: Database) -> None:
         await sqlite.transact(put, "c")
 
 
-@pytest.fixture
-def held(tmp_path: Path, sqlite_template: Path) -> Path:
-    path = tmp_path / "held.db"
-    path.write_bytes(sqlite_template.read_bytes())
-    return path
-
-
 async def test_who_waits_behind_another_program_does_not_wait_again(
-    held: Path, monkeypatch: pytest.MonkeyPatch
+    path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dialects, "SQLITE_PRAGMAS", (*dialects.SQLITE_PRAGMAS, "PRAGMA busy_timeout=300"))
     monkeypatch.setattr(dialects, "BUSY_TIMEOUT_S", 0.0)
@@ -159,9 +135,9 @@ async def test_who_waits_behind_another_program_does_not_wait_again(
         put(tx, name)
         tries.append(name)
 
-    db = Database(f"sqlite:///{held}")
+    db = Database(f"sqlite:///{path}")
     await db.transact(write, "before")
-    with contextlib.closing(sqlite3.connect(held, isolation_level=None)) as other:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         begun = time.monotonic()
         waiting = [asyncio.ensure_future(db.transact(write, name)) for name in "abcdefgh"]

@@ -5,37 +5,14 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, select
 
 from darsena.core.errors import Unavailable
 from darsena.db import Database, Tx
-from darsena.journal.tables import cursor
 
-
-@pytest.fixture
-def path(tmp_path: Path, sqlite_template: Path) -> Path:
-    path = tmp_path / "darsena.db"
-    path.write_bytes(sqlite_template.read_bytes())
-    return path
-
-
-@pytest.fixture
-def sqlite(path: Path) -> Iterator[Database]:
-    db = Database(f"sqlite:///{path}")
-    yield db
-    db.close()
-
-
-def put(tx: Tx, reader: str) -> None:
-    tx.execute(insert(cursor).values(reader=reader, stream="s", seq=0))
-
-
-def names(tx: Tx) -> list[str]:
-    return [row.reader for row in tx.execute(select(cursor.c.reader).order_by(cursor.c.reader))]
+from .rows import names, put
 
 
 def names_in(path: Path) -> list[str]:

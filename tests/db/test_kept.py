@@ -4,33 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from sqlalchemy import event, insert, select, text
+from sqlalchemy import event, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from darsena.core.errors import Unavailable
 from darsena.db import Database, Tx
-from darsena.journal.tables import cursor
 
-
-@pytest.fixture
-def sqlite(tmp_path: Path, sqlite_template: Path) -> Iterator[Database]:
-    path = tmp_path / "darsena.db"
-    path.write_bytes(sqlite_template.read_bytes())
-    db = Database(f"sqlite:///{path}")
-    yield db
-    db.close()
-
-
-def put(tx: Tx, reader: str) -> None:
-    tx.execute(insert(cursor).values(reader=reader, stream="s", seq=0))
-
-
-def names(tx: Tx) -> list[str]:
-    return [row.reader for row in tx.execute(select(cursor.c.reader).order_by(cursor.c.reader))]
+from .rows import names, put
 
 
 def count_connections(db: Database) -> list[sqlite3.Connection]:

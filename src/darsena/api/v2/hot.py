@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,6 +18,7 @@ from darsena.api.turns import ANSWERED
 from darsena.api.v2.blobs import SMALL_BYTES, blob_headers
 from darsena.core.digest import Digest
 from darsena.core.errors import ContentCorrupt, DigestInvalid, NetworkDenied, ResourceUnknown, Unavailable
+from darsena.core.recent import Recent
 from darsena.identity.authenticator import Authenticator
 from darsena.identity.model import RegistryFacts
 from darsena.registry.hot_lookup import HotLookup, HotRow
@@ -51,8 +51,8 @@ class HotPath:
         self._blobs = blobs
         self._authenticator = authenticator
         self._check_network = check_network
-        self._manifests: OrderedDict[tuple[str, int, bytes, str], _Answer] = OrderedDict()
-        self._cached_bytes = 0
+        self._manifests: Recent[tuple[str, int, bytes, str], _Answer] = Recent(_BODY_CACHE_BYTES)
+        """Content by digest never changes, its media type only when it is pushed anew: memory alone bounds this."""
 
     async def answer(self, scope: Scope, send: Send, facts: RegistryFacts) -> bool:
         """True when the request was answered."""
@@ -100,11 +100,9 @@ class HotPath:
         if row is None:
             return None
         key = (facts.uid, row.repository_id, row.digest, row.media_type)
-        answer = self._manifests.get(key)
+        answer = self._manifests.find(key)
         if answer is None:
             answer = self._open_manifest(facts, row, key)
-        else:
-            self._manifests.move_to_end(key)
         if answer is not None and method == "GET":
             self._count_pull(row.repository_id, row.digest)
         return answer
@@ -115,7 +113,7 @@ class HotPath:
         if content is None:
             return None
         answer = _Answer(_ready(_manifest_headers(row.media_type, digest), len(content)), content)
-        self._remember(key, answer)
+        self._manifests.keep(key, answer, len(content))
         return answer
 
     def _blob(self, facts: RegistryFacts, name: str, reference: str, method: str) -> _Answer | None:
@@ -127,14 +125,6 @@ class HotPath:
             return None
         content = self._blobs.read_small(facts.uid, digest, size)
         return None if content is None else _Answer(_ready(blob_headers(digest), len(content)), content)
-
-    def _remember(self, key: tuple[str, int, bytes, str], answer: _Answer) -> None:
-        """Content by digest never changes, its media type only when it is pushed anew: memory alone bounds this."""
-        self._manifests[key] = answer
-        self._cached_bytes += len(answer.body)
-        while self._cached_bytes > _BODY_CACHE_BYTES:
-            _, dropped = self._manifests.popitem(last=False)
-            self._cached_bytes -= len(dropped.body)
 
 
 def _manifest_headers(media_type: str, digest: str) -> list[tuple[bytes, bytes]]:
