@@ -68,6 +68,6 @@ def _fields(call: ast.Call) -> Iterator[str]:
 def _level(call: ast.Call) -> str:
     if isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name | ast.Attribute):
         owner = call.func.value.id if isinstance(call.func.value, ast.Name) else call.func.value.attr
-        if owner == "_log" and call.func.attr in ("debug", "info", "warning", "error", "exception"):
+        if owner == "_log" and call.func.attr in ("debug", "info", "warning", "error", "exception", "critical"):
             return "error" if call.func.attr == "exception" else call.func.attr
     return "info" if isinstance(call.func, ast.Name) and call.func.id == "_log" else ""

@@ -105,8 +105,8 @@ def fsck(
 def rotate_key(data: Data = None, output: Output = None, query: Query = None) -> None:
     """Make a new root key and wrap every data key by it. The server must be stopped.
 
-    What is stored is not encrypted anew. The old root key opens what was copied before, and nothing of this folder any
-    more: put the new `keys/root.key` beside your next backup. Ended too soon, it is just run again.
+    The data keys stay, and nothing is encrypted anew: with a database from before, the old root key still opens them.
+    Put the new `keys/root.key` beside your next backup. Ended too soon, it is just run again.
 
     \b
     Example: darsena offline rotate-key --data ~/registry

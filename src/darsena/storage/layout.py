@@ -30,8 +30,9 @@
           logs/
             <name>                    a run's log
 
-Every file below `registries/` is encrypted (darsena.storage.frames draws its bytes). A name that starts with `.tmp-`
-is a write that has not ended, or that a crash cut off: it is never read, and `sweep` removes it when it is old.
+Every file below `registries/` but the mark is encrypted (darsena.storage.frames draws its bytes). A name that starts
+with `.tmp-` is a write that has not ended, or that a crash cut off: it is never read, and `sweep` removes it when it is
+old.
 `<name>` and `<block>` are the caller's words when these are plain, else `=` and a hash of them.
 """
 
